@@ -1,0 +1,28 @@
+"""CRM exports into canonical tables, with a report on everything that is wrong with them.
+
+>>> from salessim.crm import shipped_maps
+>>> shipped_maps()
+('maven_crm', 'salessim_csv')
+"""
+
+from salessim.crm.canonical import NO_SEGMENTS, SEGMENT_MISSING, Tables
+from salessim.crm.columnmap import ColumnMap, read_map, shipped_maps
+from salessim.crm.importer import read
+from salessim.crm.quality import QualityReport, write_quality_report
+from salessim.crm.rules import RULES, Rule
+from salessim.crm.textfiles import SourceFile
+
+__all__ = [
+    "NO_SEGMENTS",
+    "RULES",
+    "SEGMENT_MISSING",
+    "ColumnMap",
+    "QualityReport",
+    "Rule",
+    "SourceFile",
+    "Tables",
+    "read",
+    "read_map",
+    "shipped_maps",
+    "write_quality_report",
+]

@@ -1,0 +1,120 @@
+"""What the import found wrong with an export: every row that was rejected, repaired or looks suspicious, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from salessim.errors import WorkspaceError
+
+__all__ = ["SEVERITIES", "QualityReport", "Severity", "write_quality_report"]
+
+Severity = Literal["rejected", "suspicious", "repaired"]
+
+#: Worst first: the row is missing from all figures; it is in them and may be wrong; it is in them, put right.
+SEVERITIES: tuple[Severity, ...] = ("rejected", "suspicious", "repaired")
+
+ISSUE_COLUMNS = ("table", "file", "row", "key", "field", "value", "rule", "severity", "what_to_do")
+COUNT_COLUMNS = ("table", "file", "read", "kept", "rejected", "repaired", "suspicious")
+_SUMMARY_COLUMNS = ("rule", "severity", "rows", "example", "what_to_do")
+# a spreadsheet would run a cell that begins with one of these as a formula
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, eq=False)
+class QualityReport:
+    """How far the figures of an export can be trusted, row by row.
+
+    - ``issues``: one line per row and rule: table, file, row (record number in the file, the header is 1), key (the
+      row's id), field, value, rule, severity, what_to_do. *rejected* rows are in no figure; *suspicious* rows are kept
+      as they are; *repaired* rows are kept and changed as the column map declares.
+    - ``counts``: per table and file the records read, kept and rejected (read = kept + rejected), and the distinct
+      kept rows that were repaired or are suspicious.
+    - ``notes``: what holds for the whole export: conventions, files and columns that were not used.
+
+    >>> import pandas as pd
+    >>> issues = pd.DataFrame(
+    ...     [
+    ...         ["opportunities", "deals.csv", 2, "D1", "closed", "", "closed deal without a close date", "rejected", "Enter it."],
+    ...         ["opportunities", "deals.csv", 3, "D2", "product", "GTXPro → GTX Pro", "misspelt value", "repaired", "Correct it."],
+    ...     ],
+    ...     columns=ISSUE_COLUMNS,
+    ... )
+    >>> counts = pd.DataFrame([["opportunities", "deals.csv", 2, 1, 1, 1, 0]], columns=COUNT_COLUMNS)
+    >>> report = QualityReport(issues, counts, notes=())
+    >>> report.summary()[["rule", "rows", "example"]].values.tolist()  # doctest: +NORMALIZE_WHITESPACE
+    [['closed deal without a close date', 1, 'deals.csv row 2 (D1): closed: blank'],
+     ['misspelt value', 1, 'product: GTXPro → GTX Pro (1 row)']]
+    """
+
+    issues: pd.DataFrame
+    counts: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def summary(self) -> pd.DataFrame:
+        """Return one line per rule that found something, worst first: rule, severity, rows, example, what_to_do.
+
+        ``rows`` counts distinct rows. Rules of one severity stand in the order of the rule registry, which is the
+        order in which they matter.
+        """
+        lines = [
+            (
+                rule,
+                found["severity"].iat[0],
+                _distinct_rows(found),
+                _example(found),
+                found["what_to_do"].iat[0],
+            )
+            for rule, found in self.issues.groupby("rule", sort=False)
+        ]
+        lines.sort(key=lambda line: SEVERITIES.index(line[1]))
+        return pd.DataFrame(lines, columns=list(_SUMMARY_COLUMNS))
+
+
+def _distinct_rows(issues: pd.DataFrame) -> int:
+    return len(issues[["file", "row"]].drop_duplicates())
+
+
+def _example(found: pd.DataFrame) -> str:
+    if found["severity"].iat[0] == "repaired":  # what was changed matters more than where
+        changes = (found["field"] + ": " + found["value"]).value_counts()
+        shown = [
+            f"{change} ({rows:,} row{'' if rows == 1 else 's'})" for change, rows in changes.head(3).items()
+        ]
+        rest = len(changes) - len(shown)
+        return "; ".join(shown) + (f"; and {rest:,} more" if rest else "")
+    first = found.iloc[0]
+    key = f" ({first['key']})" if first["key"] else ""
+    return f"{first['file']} row {first['row']}{key}: {first['field']}: {first['value'] or 'blank'}"
+
+
+def write_quality_report(report: QualityReport, path: str | Path) -> Path:
+    """Write all issues as a CSV file for whoever cleans up the CRM, and return its path.
+
+    UTF-8 with byte-order mark, so that spreadsheets show every alphabet. A cell that a spreadsheet would run as a
+    formula (it begins with =, +, -, @, a tab or a carriage return) gets a leading apostrophe. A WorkspaceError
+    names the path when it cannot be written.
+
+    >>> import tempfile
+    >>> issues = pd.DataFrame(
+    ...     [["accounts", "a.csv", 2, "=1+1", "account", "=1+1", "exact duplicate", "rejected", "Merge."]],
+    ...     columns=ISSUE_COLUMNS,
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_quality_report(QualityReport(issues, pd.DataFrame(), ()), Path(folder, "quality.csv"))
+    ...     print(path.read_text(encoding="utf-8-sig").splitlines()[1])
+    accounts,a.csv,2,'=1+1,account,'=1+1,exact duplicate,rejected,Merge.
+    """
+    path = Path(path)
+    safe = report.issues.copy()
+    for name in safe.columns.drop("row"):
+        texts = safe[name].astype(str)
+        safe[name] = texts.where(~texts.str.startswith(_FORMULA_STARTS), "'" + texts)
+    try:
+        safe.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+    except OSError as error:
+        raise WorkspaceError(f"quality report {str(path)!r}: cannot be written ({error.strerror})") from None
+    return path
