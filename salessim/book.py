@@ -64,7 +64,11 @@ WEEKS_PER_MONTH = 52 / 12
 
 
 class PageHead(Part):
-    """The head of a book page: what it is about, and who keeps it true."""
+    """The head of a book page: what it is about, and who keeps it true.
+
+    >>> PageHead(title="Onboarding", summary="Ramps.", owner="sales manager").review_by_quarter is None
+    True
+    """
 
     title: str = Field(min_length=1)
     """Title of the page."""
@@ -88,7 +92,12 @@ class PageHead(Part):
 
 @dataclass(frozen=True)
 class Page:
-    """One page of the sales book as written; ``body_line`` is the line of the file at which its body begins."""
+    """One page of the sales book as written; ``body_line`` is the line of the file where its body begins.
+
+    >>> head = PageHead(title="Onboarding", summary="Ramps.", owner="sales manager")
+    >>> Page(path=Path("onboarding.md"), head=head, body="## The rule", body_line=6).name
+    'onboarding'
+    """
 
     path: Path
     head: PageHead
@@ -109,7 +118,11 @@ class TableOfContents(Part):
 
 
 class Term(Part):
-    """A word of the field in the three languages that CRM exports come in [A1]."""
+    """A word of the field in the three languages that CRM exports come in [A1].
+
+    >>> Term(term="funnel", polish="lejek", russian="воронка", meaning="The buyer's journey.").polish
+    'lejek'
+    """
 
     term: str = Field(min_length=1)
     """English term."""
@@ -132,7 +145,16 @@ _HEAD = re.compile(r"\A---[ \t]*\r?\n(?P<head>.*?\n)---[ \t]*\r?\n", re.DOTALL)
 
 
 def read_page(path: Path) -> Page:
-    """Read one page of the book; ReportError where its head is missing or incomplete."""
+    """Read one page of the book; ReportError where its head is missing or incomplete.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "hiring.md")
+    ...     _ = path.write_text("---\\ntitle: Hiring\\nsummary: Ahead.\\nowner: sales manager\\n---\\nText\\n")
+    ...     page = read_page(path)
+    >>> page.head.owner, page.body, page.body_line
+    ('sales manager', 'Text\\n', 6)
+    """
     text = read_text(path, error=ReportError)
     found = _HEAD.match(text)
     if not found:
@@ -149,6 +171,15 @@ def pages(folder: Path) -> list[Page]:
 
     ReportError where a listed page does not exist, a page is listed twice or not at all, or a head is
     incomplete: a page that nobody can find is a page that nobody follows.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "toc.yaml").write_text("pages: [hiring.md]")
+    ...     try:
+    ...         pages(Path(folder))
+    ...     except ReportError as error:
+    ...         print(str(error).replace(folder, "playbook").replace("\\\\", "/"))
+    playbook/toc.yaml: pages[0] is 'hiring.md'; the folder has (none)
     """
     toc = folder / "toc.yaml"
     data = load_yaml(read_text(toc, error=ReportError), where=str(toc), error=ReportError)
@@ -165,7 +196,15 @@ def pages(folder: Path) -> list[Page]:
 
 
 def read_terms(folder: Path) -> tuple[Term, ...]:
-    """Read the field terms of a book from ``terms.yaml``; ReportError where a term stands twice."""
+    """Read the field terms of a book from ``terms.yaml``; ReportError where a term stands twice.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     text = "terms: [{term: quota, polish: plan, russian: план, meaning: A target.}]"
+    ...     _ = Path(folder, "terms.yaml").write_text(text, encoding="utf-8")
+    ...     [term.russian for term in read_terms(Path(folder))]
+    ['план']
+    """
     path = folder / "terms.yaml"
     data = load_yaml(read_text(path, error=ReportError), where=str(path), error=ReportError)
     terms = validated(TermList, data, where=str(path), error=ReportError).terms
@@ -189,6 +228,13 @@ def render(page: Path, values: Mapping[str, object]) -> str:
     Raises:
         ReportError: an unknown value, or a placeholder that cannot be read; names page, line and value,
             and the values that exist.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "hiring.md")
+    ...     _ = path.write_text("---\\ntitle: Hiring\\nsummary: Ahead.\\nowner: sales manager\\n---\\nBy {{ day }}.\\n")
+    ...     print(render(path, {"day": "1 May"}).splitlines()[4])
+    By 1 May.
     """
     written = read_page(page)
     # blank lines in place of the head: line numbers of the template are then those of the file
@@ -287,9 +333,9 @@ def values(
     >>> found["stages_list"], found["expected_share"]
     ('opportunity → won or lost', '67 %')
     >>> found["probability_plan"]
-    'not computed: no quota plan gave the probability that the team plan is met'
+    'not computed, because the quota plan does not give it'
     >>> found["measure_win_rate"]
-    'not known: no CRM export was read'
+    'not known, because no CRM export was read'
     """
     currency = tables.currency if tables is not None and tables.currency != "XXX" else scenario.currency
     unmeasured = (
@@ -303,6 +349,7 @@ def values(
         "quarter": str(quarter),
         "quarter_dates": f"{_day(quarter.start)} to {_day(quarter.end)}",
         "next_quarter": str(quarter.shift(1)),
+        "next_quarter_end": _day(quarter.shift(1).end),
         "export_note": _export_note(tables),
         "has_export": tables is not None,
         "has_leads": tables is not None and not tables.leads.empty,
@@ -323,15 +370,14 @@ def values(
         "ramp_table": _ramps(scenario),
         "start_by_table": _start_by(scenario, quarter),
         "full_capacity_date": _day(quarter.shift(4).start),
-        "measures_table": _measures_table(overview, currency)
-        if overview is not None
-        else f"*Not known: {unmeasured}.*",
+        "measures_table": f"*The measures are not known, because {unmeasured}.*",
         "glossary": glossary(CATALOGUE, terms),
     }
-    found |= {f"measure_{name}": f"not known: {unmeasured}" for name in CATALOGUE}
+    found |= {f"measure_{name}": f"not known, because {unmeasured}" for name in CATALOGUE}
     if overview is not None:
         found |= {f"measure_{row['name']}": _measure(row, currency) for row in overview.to_dict("records")}
-    return found | _quota_texts(quota or {}, taken=found)
+        found["measures_table"] = _measures_table(overview, currency)
+    return found | _quota_texts(quota, taken=found)
 
 
 def glossary(catalogue: Mapping[str, Measure], terms: Sequence[Term]) -> str:
@@ -357,7 +403,7 @@ def glossary(catalogue: Mapping[str, Measure], terms: Sequence[Term]) -> str:
 
 def _plain(text: str) -> str:
     """Text of a user on one line, with the marks escaped that Markdown would otherwise act on."""
-    return re.sub(r"([\\`*_{}\[\]<>#$])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>#&$~])", r"\\\1", " ".join(text.split()))
 
 
 def _day(day: date) -> str:
@@ -540,36 +586,45 @@ def _measure(row: Mapping[Hashable, Any], currency: str) -> str:
         return f"not in this export: {note or 'the figure cannot be computed'}"
     figure = formats.figure(row["value"], row["unit"], currency)
     size = f"n = {formats.count(row['n'])}"
-    if math.isfinite(row["low"]) and math.isfinite(row["high"]):
-        interval = formats.span(row["low"], row["high"], row["unit"], currency)
-        size = f"{formats.percent(LEVEL)} interval {interval}, {size}"
-    return f"{figure} ({size})" + (f"; {note}" if note else "")
+    interval = formats.span(row["low"], row["high"], row["unit"], currency)
+    if interval != formats.MISSING:
+        figure += f" ({formats.percent(LEVEL)} interval {interval}, {size})"
+    elif row["unit"] != "count":  # a count is its own sample size
+        figure += f" ({size})"
+    return figure + (f"; {note}" if note else "")
 
 
 def _measures_table(overview: pd.DataFrame, currency: str) -> str:
-    def beside(value: object, unit: str) -> str:
-        number = float("nan") if value is None else float(str(value))
-        return formats.figure(number, unit, currency)
+    """All measures that the export allows, then their notes, then what it does not allow and why."""
+    known, notes = [], []
+    reasons: dict[str, list[str]] = {}
+    for row in overview.to_dict("records"):
+        unit, label, note = row["unit"], _plain(row["label"]), _plain(str(row["note"] or ""))
+        if not math.isfinite(row["value"]):
+            reasons.setdefault(note or "the figure cannot be computed", []).append(label)
+            continue
+        if note:
+            notes.append(f"- {label}: {note}.")
+        figures = (row["value"], row["previous"], row["benchmark"])
+        value, previous, benchmark = (formats.figure(float(each), unit, currency) for each in figures)
+        interval = formats.span(row["low"], row["high"], unit, currency)
+        known.append([label, value, interval, formats.count(row["n"]), previous, benchmark])
+    header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before", "benchmark"]
+    parts = [formats.table(header, known)]
+    if notes:
+        parts.append("Notes:\n\n" + "\n".join(notes))
+    if reasons:
+        missing = [f"- {', '.join(labels)}: {reason}." for reason, labels in reasons.items()]
+        parts.append("Not in this export:\n\n" + "\n".join(missing))
+    return "\n\n".join(parts)
 
-    return formats.table(
-        ["measure", "this quarter", "quarter before", "benchmark", "better"],
-        [
-            [
-                _plain(row["label"]),
-                _measure(row, currency),
-                beside(row["previous"], row["unit"]),
-                beside(row["benchmark"], row["unit"]),
-                row["better"],
-            ]
-            for row in overview.to_dict("records")
-        ],
-    )
 
-
-def _quota_texts(quota: Mapping[str, object], *, taken: Mapping[str, object]) -> dict[str, object]:
-    if clash := sorted(set(quota) & set(taken)):
+def _quota_texts(quota: Mapping[str, object] | None, *, taken: Mapping[str, object]) -> dict[str, object]:
+    reason = "no quota plan was scored" if quota is None else "the quota plan does not give it"
+    texts: dict[str, object] = dict.fromkeys(QUOTA_VALUES, f"not computed, because {reason}")
+    given = {name: text for name, text in (quota or {}).items() if text is not None}
+    if clash := sorted(set(given) & set(taken)):
         raise ReportError(
             f"quota: {listed(clash)} cannot be a quota figure; the book has a value of that name already"
         )
-    missing = {name: f"not computed: no quota plan gave {what}" for name, what in QUOTA_VALUES.items()}
-    return missing | {name: text for name, text in quota.items() if text is not None}
+    return texts | given

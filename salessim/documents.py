@@ -60,7 +60,7 @@ def dump_yaml(data: object) -> str:
     writer.default_flow_style = None
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of fields
     writer.allow_unicode = True
-    writer.width = 110
+    writer.width = 2**20  # the writer would fold keys with spaces, which nothing can read back
     buffer = io.StringIO()
     writer.dump(data, buffer)
     return buffer.getvalue()

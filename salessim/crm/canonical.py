@@ -1,7 +1,7 @@
 """The canonical tables: what every CRM export becomes, whatever its columns are called.
 
-Money is in the currency of :attr:`Tables.currency`, dates are days, a missing text is ``None`` or NaN, a missing
-date NaT and a missing number NaN.
+Money is in the currency of :attr:`Tables.currency`, dates are days, a missing text is ``None`` or NaN, a
+missing date NaT and a missing number NaN.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TableSpec:
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
 
 
-#: Every table a column map may describe. ``products`` only serves the others: it gives list price and segment.
+#: Every table a column map may describe. ``products`` only serves the deals: list price and segment.
 SPECS: Mapping[str, TableSpec] = {
     "opportunities": TableSpec(
         columns={
@@ -146,16 +146,17 @@ class Tables:
 
     The six tables are always there with all their columns, possibly without rows:
 
-    - ``opportunities``: opportunity_id (unique), name, rep, account, product, segment (never missing; ``all`` when the
-      export has none, ``not given`` where one deal's is blank), source, stage (the open stage; ``won`` or ``lost`` for
-      closed deals), status (``open``, ``won``, ``lost``), created, closed (NaT while open), expected_close, amount
-      (won: booked; open: expected, NaN when not given; lost: always NaN, since a lost deal brought nothing),
-      list_price, row (record number in its file; the header is 1).
-    - ``reps``: rep (unique), manager, region, role, start, end. Sellers who are only named in deals, leads or quotas
-      are added without a manager.
+    - ``opportunities``: opportunity_id (unique), name, rep, account, product, segment (never missing;
+      ``all`` when the export has none, ``not given`` where one deal's is blank), source, stage (the open
+      stage; ``won`` or ``lost`` for closed deals), status (``open``, ``won``, ``lost``), created, closed
+      (NaT while open), expected_close, amount (won: booked; open: expected, NaN when not given; lost:
+      always NaN, since a lost deal brought nothing), list_price, row (record number in its file; the header
+      is 1).
+    - ``reps``: rep (unique), manager, region, role, start, end. Sellers who are only named in deals, leads
+      or quotas are added without a manager.
     - ``accounts``: account (unique), industry, region, employees, parent.
-    - ``leads``: lead_id (unique), source, segment, rep, created, mql, sql (the day the lead qualified, or NaT),
-      opportunity_id.
+    - ``leads``: lead_id (unique), source, segment, rep, created, mql, sql (the day the lead qualified, or
+      NaT), opportunity_id.
     - ``stage_history``: opportunity_id, stage, entered.
     - ``quotas``: rep, period (``2017Q3``), quota.
 

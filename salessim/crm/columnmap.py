@@ -12,16 +12,16 @@ The format, key by key (only ``name``, ``stages`` and ``tables`` must be there; 
       thousands: " "                 # "" (the default), ",", ".", "'" or " " (also the non-breaking ones)
       currency_signs: ["zł", "PLN"]  # removed before the number is read
     missing_words: ["-", "N/A"]      # cells that mean "nothing"; a blank cell always does
-    stages:                          # every stage the export has, the open ones in order, each with its status
+    stages:                          # every stage with its status, the open ones in order
       Kwalifikacja: open
       Negocjacje: open
       Zakończone Wygrane: won
       Zakończone Przegrane: lost
-    statuses: {Otwarta: open, …}     # only when a column of its own says open, won or lost; then all stages are open
+    statuses: {Otwarta: open, …}     # only when a status column says open, won or lost
     segment_from: opportunities.segment   # or opportunities.product, products.segment, accounts.industry
     tables:
-      opportunities:                 # must be there; also: reps, accounts, products, leads, stage_history, quotas
-        file: "deals*.csv"           # a name or a pattern; several files of one pattern are read one after another
+      opportunities:                 # or reps, accounts, products, leads, stage_history, quotas
+        file: "deals*.csv"           # a name or a pattern that may fit several files
         columns:                     # canonical name: header in the file; a header may serve twice
           opportunity_id: Numer
           rep: Handlowiec
@@ -37,9 +37,9 @@ The format, key by key (only ``name``, ``stages`` and ``tables`` must be there; 
         required: false              # true (the default): the file must be there
         columns: {rep: Osoba}
 
-``products`` gives opportunities their list price and, with ``segment_from: products.segment``, their segment.
-``opportunities`` may also map ``currency``: deals in another currency than the map's are then rejected rather than
-added up. The canonical columns of each table stand in :class:`salessim.crm.Tables`.
+``products`` gives opportunities their list price and, with ``segment_from: products.segment``, their
+segment. ``opportunities`` may also map ``currency``: deals in another currency than the map's are then
+rejected rather than added up. The canonical columns of each table stand in :class:`salessim.crm.Tables`.
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ class ColumnMap(BaseModel):
     segment_from: Literal[
         "opportunities.segment", "opportunities.product", "products.segment", "accounts.industry"
     ] = "opportunities.segment"
-    tables: dict[
-        Literal["opportunities", "reps", "accounts", "products", "leads", "stage_history", "quotas"], TableMap
-    ]
+    tables: dict[str, TableMap]
 
     @field_validator("dates")
     @classmethod
@@ -191,10 +189,13 @@ class ColumnMap(BaseModel):
             raise ValueError(f"tables: 'opportunities' must be there; found {listed(list(self.tables))}")
         if not self.tables["opportunities"].required:
             raise ValueError("tables.opportunities.required is false; an export without deals cannot be read")
+        unknown = [name for name in self.tables if name not in SPECS]
+        if unknown:
+            raise ValueError(f"tables: {listed(unknown)} is no table; allowed: {listed(list(SPECS))}")
         for name, table in self.tables.items():
             _check_table(name, table)
         source, column = self.segment_from.split(".")
-        supplied = self.tables.get(source)  # type: ignore[call-overload]
+        supplied = self.tables.get(source)
         if self.segment_from != "opportunities.segment" and (
             supplied is None or column not in {*supplied.columns, *supplied.constants}
         ):
@@ -209,9 +210,9 @@ class ColumnMap(BaseModel):
 
 def _check_table(name: str, table: TableMap) -> None:
     spec, where = SPECS[name], f"tables.{name}"
-    used = {"columns": table.columns, "constants": table.constants, "corrections": table.corrections}
-    for key, mapping in used.items():
-        unknown = [column for column in mapping if column not in spec.columns]
+    used = {"columns": [*table.columns], "constants": [*table.constants], "corrections": [*table.corrections]}
+    for key, names in used.items():
+        unknown = [column for column in names if column not in spec.columns]
         if unknown:
             raise ValueError(
                 f"{where}.{key}: {listed(unknown)} is no canonical column; "
@@ -273,10 +274,10 @@ def read_map(path_or_name: str | Path) -> ColumnMap:
 
     >>> read_map("salessim_csv").tables["opportunities"].file
     'opportunities.csv'
-    >>> read_map("our_crm")
+    >>> read_map("our_crm")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    salessim.errors.DataError: column map 'our_crm': no such file, and no shipped map has this name; shipped: 'maven_crm', 'salessim_csv'
+    salessim.errors.DataError: column map 'our_crm': no such file, and no shipped map has this name; ...
     """
     label = str(path_or_name)
     if label in shipped_maps():
@@ -320,8 +321,8 @@ def _explained(problem: Any) -> str:
     path = [str(part) for part in problem["loc"]]
     where = ".".join(part for part in path if part != "[key]")
     if problem["type"] == "extra_forbidden":
-        owner = {"tables": TableMap, "numbers": NumberFormat}.get(path[0], ColumnMap)
-        if len(path) > 1 and path[-2] == "numbers":
+        owner: type[BaseModel] = TableMap if path[0] == "tables" else ColumnMap
+        if "numbers" in path[:-1]:
             owner = NumberFormat
         return f"unknown key '{where}'; allowed: {_keys(owner)}"
     if problem["type"] == "missing":

@@ -44,12 +44,12 @@ def read(
 ) -> Tables:
     """Read a CRM export into clean tables, with a report on every row that is not clean.
 
-    ``folder`` holds the export as delimited text (comma, semicolon, tab, vertical bar; any common encoding).
-    ``column_map`` is the name of a shipped map, the path of a map in YAML (its format: see
-    :mod:`salessim.crm.columnmap`), or None to take the shipped map whose headers fit. ``as_of`` is the day on which
-    the export was taken; None takes the latest day on which anything happened (created, closed, stage entered; never
-    an expected close; a lone date years after all others is a typing error and does not count). A DataError names
-    file, row, field and value, and what is allowed.
+    ``folder`` holds the export as delimited text (comma, semicolon, tab, vertical bar; any common
+    encoding). ``column_map`` is the name of a shipped map, the path of a map in YAML (its format: see
+    :mod:`salessim.crm.columnmap`), or None to take the shipped map whose headers fit. ``as_of`` is the day
+    on which the export was taken; None takes the latest day on which anything happened (created, closed,
+    stage entered; never an expected close; a lone date years after all others is a typing error and does
+    not count). A DataError names file, row, field and value, and what is allowed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,8 @@ def read(
     """
     if not 1 <= fiscal_year_starts_in_month <= 12:
         raise ParameterError(
-            f"fiscal_year_starts_in_month is {fiscal_year_starts_in_month}; allowed: 1 (January) to 12 (December)"
+            f"fiscal_year_starts_in_month is {fiscal_year_starts_in_month}; "
+            "allowed: 1 (January) to 12 (December)"
         )
     export = _Export.open(Path(folder))
     chosen, reason = _choose_map(export, column_map)
@@ -107,7 +108,7 @@ def read(
     )
 
 
-# --- finding files and the map ----------------------------------------------------------------------------------
+# --- finding files and the map --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def _choose_map(export: _Export, column_map: str | Path | None) -> tuple[ColumnM
         misfits.append(f"  {candidate.name}: {problem}")
     raise DataError(
         f"no shipped column map fits '{export.folder}':\n" + "\n".join(misfits) + "\n"
-        "For another CRM write a column map (copy salessim_csv.yaml, whose comments explain it) and give its path"
+        "For another CRM write a column map (copy salessim_csv.yaml, whose comments explain it) "
+        "and give its path"
     )
 
 
@@ -193,12 +195,12 @@ def _expected(table: TableMap) -> list[str]:
     return [*table.required_headers, *table.optional_headers]
 
 
-# --- reading and converting one table ---------------------------------------------------------------------------
+# --- reading and converting one table -------------------------------------------------------------
 
 
 @dataclass
 class _Batch:
-    """One table on its way through the import; ``raw``, ``text`` and ``rows`` share their index (see View)."""
+    """One table on its way through the import; ``raw``, ``text`` and ``rows`` are those of View."""
 
     table: str
     files: list[SourceFile]
@@ -299,8 +301,8 @@ def read_dates(texts: pd.Series[str], *, formats: Sequence[str]) -> pd.Series[pd
 def read_numbers(texts: pd.Series[str], *, numbers: NumberFormat) -> pd.Series[float]:
     """Read texts as numbers in the given format; NaN where it does not fit or the text is missing.
 
-    Strict, so that ``1,234`` is never taken for 1.234 or the other way round: thousands signs must stand where they
-    belong.
+    Strict, so that ``1,234`` is never taken for 1.234 or the other way round: thousands signs must stand
+    where they belong.
 
     >>> polish = NumberFormat(decimal=",", thousands=" ", currency_signs=["zł"])
     >>> read_numbers(pd.Series(["1 234,50 zł", "-7", "1.234,50", "12 34"]), numbers=polish).tolist()
@@ -322,7 +324,7 @@ def read_numbers(texts: pd.Series[str], *, numbers: NumberFormat) -> pd.Series[f
 
 
 def _convert(batch: _Batch, column_map: ColumnMap, table: TableMap) -> None:
-    """Fill ``rows``: every column of the table's spec, typed; a column the export lacks is missing throughout."""
+    """Fill ``rows``: every column of the table's spec, typed; one that the export lacks is all missing."""
     spec = SPECS[batch.table]
     formats, numbers = table.dates or column_map.dates, table.numbers or column_map.numbers
     rows: dict[str, object] = {}
@@ -362,7 +364,7 @@ def _refuse_unreadable_columns(
         filled = batch.text[column].notna()
         enough = filled.sum() >= _COLUMN_IS_WRONG_FROM or not anything_read
         if filled.any() and enough and not batch.rows[column].notna().any():
-            first = batch.raw.loc[filled.idxmax()]
+            first = batch.raw[filled].iloc[0]
             raise DataError(
                 f"{first['file']}: in column '{table.columns.get(column, column)}' {what}; "
                 f"row {first['row']} has {first[column]!r}. Tried: {tried}. "
@@ -401,7 +403,7 @@ def _refuse_unknown(batch: _Batch, table: TableMap, column: str, known: Mapping[
     )
 
 
-# --- rules ------------------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 
 
 def _reject(batch: _Batch, column_map: ColumnMap) -> None:
@@ -410,7 +412,7 @@ def _reject(batch: _Batch, column_map: ColumnMap) -> None:
             continue
         hit = _apply(rule, batch, batch.view(column_map))
         if rule.severity == "rejected" and len(hit):
-            batch.keep(~batch.rows.index.isin(hit))
+            batch.keep(~pd.Series(batch.rows.index.isin(hit), index=batch.rows.index))
 
 
 def _look_for_suspicious(batches: Mapping[str, _Batch], column_map: ColumnMap, as_of: date) -> None:
@@ -466,12 +468,12 @@ def _refuse_if_nothing_is_left(deals: _Batch) -> None:
         worst = issues["rule"].value_counts().index[0]
         first = issues[issues["rule"] == worst].iloc[0]
         raise DataError(
-            f"{names}: none of {read:,} deals can be used. Most often: {worst}, for example row {first['row']}, "
-            f"field '{first['field']}', value {first['value']!r}. {first['what_to_do']}"
+            f"{names}: none of {read:,} deals can be used. Most often: {worst}, for example row "
+            f"{first['row']}, field '{first['field']}', value {first['value']!r}. {first['what_to_do']}"
         )
 
 
-# --- finishing --------------------------------------------------------------------------------------------------
+# --- finishing ------------------------------------------------------------------------------------
 
 
 def _join_products_and_segments(batches: Mapping[str, _Batch], column_map: ColumnMap) -> None:
@@ -484,13 +486,12 @@ def _join_products_and_segments(batches: Mapping[str, _Batch], column_map: Colum
 
     if "products" in batches:
         deals["list_price"] = deals["list_price"].fillna(looked_up("products", "product", "list_price"))
-    segments = {
-        "opportunities.segment": lambda: deals["segment"],
-        "opportunities.product": lambda: deals["product"],
-        "products.segment": lambda: looked_up("products", "product", "segment"),
-        "accounts.industry": lambda: looked_up("accounts", "account", "industry"),
-    }
-    deals["segment"] = segments[column_map.segment_from]().astype("object")
+    table, column = column_map.segment_from.split(".")
+    if table != "opportunities":
+        key = {"products": "product", "accounts": "account"}[table]
+        deals["segment"] = looked_up(table, key, column).astype("object")
+    elif column != "segment":
+        deals["segment"] = deals[column]
     batches["opportunities"].rows = deals
 
 
@@ -578,8 +579,8 @@ def _notes(export: _Export, column_map: ColumnMap, batches: Mapping[str, _Batch]
     lost = deals.loc[deals["status"] == "lost", "amount"]
     if (lost > 0).any():
         notes.append(
-            f"{(lost > 0).sum():,} of {len(lost):,} lost deals carry an amount; it is not used, since a lost deal "
-            "brought nothing."
+            f"{(lost > 0).sum():,} of {len(lost):,} lost deals carry an amount; it is not used, since a lost "
+            "deal brought nothing."
         )
     waiting = deals["status"] == "open"
     if waiting.any() and not (deals.loc[waiting, "amount"] > 0).any():
@@ -600,10 +601,10 @@ def _notes(export: _Export, column_map: ColumnMap, batches: Mapping[str, _Batch]
     unread = [path.name for path in export.paths if path.name not in read_files]
     if unread:
         notes.append(f"Files not read, because the column map names no such file: {', '.join(unread)}.")
-    for file in export.opened.values():
-        if file.guessed and file.name in read_files:
+    for opened in export.opened.values():
+        if opened.guessed and opened.name in read_files:
             notes.append(
-                f"{file.name}: not UTF-8; read as {file.encoding} by its letters. If names look wrong, set "
-                "'encoding' in the column map."
+                f"{opened.name}: not UTF-8; read as {opened.encoding} by its letters. If names look wrong, "
+                "set 'encoding' in the column map."
             )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""What the import found wrong with an export: every row that was rejected, repaired or looks suspicious, and why."""
+"""What the import found wrong with an export: each row rejected, repaired or suspicious, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pandas as pd
 
 from salessim.errors import WorkspaceError
 
-__all__ = ["SEVERITIES", "QualityReport", "Severity", "write_quality_report"]
+__all__ = [
+    "COUNT_COLUMNS",
+    "ISSUE_COLUMNS",
+    "SEVERITIES",
+    "QualityReport",
+    "Severity",
+    "write_quality_report",
+]
 
 Severity = Literal["rejected", "suspicious", "repaired"]
 
@@ -28,26 +35,27 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class QualityReport:
     """How far the figures of an export can be trusted, row by row.
 
-    - ``issues``: one line per row and rule: table, file, row (record number in the file, the header is 1), key (the
-      row's id), field, value, rule, severity, what_to_do. *rejected* rows are in no figure; *suspicious* rows are kept
-      as they are; *repaired* rows are kept and changed as the column map declares.
-    - ``counts``: per table and file the records read, kept and rejected (read = kept + rejected), and the distinct
-      kept rows that were repaired or are suspicious.
+    - ``issues``: one line per row and rule: table, file, row (record number in the file, the header is 1),
+      key (the row's id), field, value, rule, severity, what_to_do. *rejected* rows are in no figure;
+      *suspicious* rows are kept as they are; *repaired* rows are kept and changed as the column map
+      declares.
+    - ``counts``: per table and file the records read, kept and rejected (read = kept + rejected), and the
+      distinct kept rows that were repaired or are suspicious.
     - ``notes``: what holds for the whole export: conventions, files and columns that were not used.
 
     >>> import pandas as pd
     >>> issues = pd.DataFrame(
     ...     [
-    ...         ["opportunities", "deals.csv", 2, "D1", "closed", "", "closed deal without a close date", "rejected", "Enter it."],
-    ...         ["opportunities", "deals.csv", 3, "D2", "product", "GTXPro → GTX Pro", "misspelt value", "repaired", "Correct it."],
+    ...         ["opportunities", "deals.csv", 2, "D1", "closed", "", "no close date", "rejected", "Enter."],
+    ...         ["opportunities", "deals.csv", 3, "D2", "product", "X → Y", "misspelt", "repaired", "Mend."],
     ...     ],
     ...     columns=ISSUE_COLUMNS,
     ... )
     >>> counts = pd.DataFrame([["opportunities", "deals.csv", 2, 1, 1, 1, 0]], columns=COUNT_COLUMNS)
     >>> report = QualityReport(issues, counts, notes=())
     >>> report.summary()[["rule", "rows", "example"]].values.tolist()  # doctest: +NORMALIZE_WHITESPACE
-    [['closed deal without a close date', 1, 'deals.csv row 2 (D1): closed: blank'],
-     ['misspelt value', 1, 'product: GTXPro → GTX Pro (1 row)']]
+    [['no close date', 1, 'deals.csv row 2 (D1): closed: blank'],
+     ['misspelt', 1, 'product: X → Y (1 row)']]
     """
 
     issues: pd.DataFrame
@@ -55,10 +63,10 @@ class QualityReport:
     notes: tuple[str, ...]
 
     def summary(self) -> pd.DataFrame:
-        """Return one line per rule that found something, worst first: rule, severity, rows, example, what_to_do.
+        """Return one line per rule that hit, worst first: rule, severity, rows, example, what_to_do.
 
-        ``rows`` counts distinct rows. Rules of one severity stand in the order of the rule registry, which is the
-        order in which they matter.
+        ``rows`` counts distinct rows. Rules of one severity stand in the order of the rule registry, which
+        is the order in which they matter.
         """
         lines = [
             (
@@ -81,10 +89,9 @@ def _distinct_rows(issues: pd.DataFrame) -> int:
 def _example(found: pd.DataFrame) -> str:
     if found["severity"].iat[0] == "repaired":  # what was changed matters more than where
         changes = (found["field"] + ": " + found["value"]).value_counts()
-        shown = [
-            f"{change} ({rows:,} row{'' if rows == 1 else 's'})" for change, rows in changes.head(3).items()
-        ]
-        rest = len(changes) - len(shown)
+        top = changes.head(3)
+        shown = [f"{change} ({rows:,} row{'' if rows == 1 else 's'})" for change, rows in top.items()]
+        rest = len(changes) - len(top)
         return "; ".join(shown) + (f"; and {rest:,} more" if rest else "")
     first = found.iloc[0]
     key = f" ({first['key']})" if first["key"] else ""
@@ -94,17 +101,18 @@ def _example(found: pd.DataFrame) -> str:
 def write_quality_report(report: QualityReport, path: str | Path) -> Path:
     """Write all issues as a CSV file for whoever cleans up the CRM, and return its path.
 
-    UTF-8 with byte-order mark, so that spreadsheets show every alphabet. A cell that a spreadsheet would run as a
-    formula (it begins with =, +, -, @, a tab or a carriage return) gets a leading apostrophe. A WorkspaceError
-    names the path when it cannot be written.
+    UTF-8 with byte-order mark, so that spreadsheets show every alphabet. A cell that a spreadsheet would
+    run as a formula (it begins with =, +, -, @, a tab or a carriage return) gets a leading apostrophe. A
+    WorkspaceError names the path when it cannot be written.
 
     >>> import tempfile
     >>> issues = pd.DataFrame(
     ...     [["accounts", "a.csv", 2, "=1+1", "account", "=1+1", "exact duplicate", "rejected", "Merge."]],
     ...     columns=ISSUE_COLUMNS,
     ... )
+    >>> report = QualityReport(issues, counts=pd.DataFrame(), notes=())
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = write_quality_report(QualityReport(issues, pd.DataFrame(), ()), Path(folder, "quality.csv"))
+    ...     path = write_quality_report(report, Path(folder, "quality.csv"))
     ...     print(path.read_text(encoding="utf-8-sig").splitlines()[1])
     accounts,a.csv,2,'=1+1,account,'=1+1,exact duplicate,rejected,Merge.
     """

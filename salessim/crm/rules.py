@@ -1,10 +1,12 @@
 """The quality rules: one function each, with what it means and what to do about it.
 
-A rule looks at one table at a time and yields, per field, the rows it hits with the text to show for each. To add one,
-write a function here under ``@_rule``; the import, the quality report and its summary pick it up.
+A rule looks at one table at a time and yields, per field, the rows it hits with the text to show for each.
+To add one, write a function here under ``@_rule``; the import, the quality report and its summary pick it
+up.
 
-Rejecting rules run in the order written here and each sees only rows that no earlier rule rejected, so every
-rejected row has one reason (all its unreadable fields count as one). Suspicious rules run last, on rows that are kept.
+Rejecting rules run in the order written here and each sees only rows that no earlier rule rejected, so
+every rejected row has one reason (all its unreadable fields count as one). Suspicious rules run last, on
+rows that are kept.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ __all__ = ["MALFORMED", "RULES", "Rule", "View", "period_labels"]
 class View:
     """What a rule may look at: one table in three states with the same row index, and the rest of the export.
 
-    ``raw`` has the cells as they stand in the file, ``text`` with blanks stripped, declared corrections made and
-    words for "nothing" removed, ``rows`` with dates and numbers read. All three have canonical column names, and
-    ``raw`` and ``text`` only those columns that the export has. ``tables`` holds ``rows`` of all tables that the
-    export has; it is empty and ``as_of`` None while rows are still being rejected.
+    ``raw`` has the cells as they stand in the file, ``text`` with blanks stripped, declared corrections
+    made and words for "nothing" removed, ``rows`` with dates and numbers read. All three have canonical
+    column names, and ``raw`` and ``text`` only those columns that the export has. ``tables`` holds ``rows``
+    of all tables that the export has; it is empty and ``as_of`` None while rows are still being rejected.
     """
 
     table: str
@@ -47,8 +49,19 @@ class View:
         return all(column in self.text.columns for column in columns)
 
     def shown(self, column: str, mask: pd.Series[bool]) -> pd.Series[str]:
-        """The cells of a column as they stand in the file, for the rows of the mask; blank ones as an empty text."""
+        """The cells of a column as they stand in the file, for the rows of the mask; blank ones as ``""``."""
         return self.raw.loc[mask, column].fillna("")
+
+    def changed(self, column: str) -> pd.Series[bool]:
+        """Where the text in use is not what stands in the file."""
+        return self.text[column].notna() & (self.text[column] != self.raw[column])
+
+    @property
+    def export_day(self) -> pd.Timestamp:
+        """The day on which the export was taken; only suspicious rules may ask."""
+        if self.as_of is None:
+            raise LookupError("the day of the export is not known while rows are still being rejected")
+        return pd.Timestamp(self.as_of)
 
 
 Hits: TypeAlias = "Iterable[tuple[str, pd.Series[str]]]"
@@ -56,7 +69,7 @@ Hits: TypeAlias = "Iterable[tuple[str, pd.Series[str]]]"
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of fault: in which tables it is looked for, how bad it is, what it means and what to do about it."""
+    """One kind of fault: in which tables, how bad it is, what it means and what to do about it."""
 
     name: str
     tables: tuple[str, ...]
@@ -81,7 +94,7 @@ def _rule(
     return register
 
 
-# --- rejected: the row is in no figure -------------------------------------------------------------------------
+# --- rejected: the row is in no figure ------------------------------------------------------------
 
 
 @_rule(
@@ -197,7 +210,7 @@ def _won_without_amount(view: View) -> Hits:
     "amount in another currency",
     tables=_DEALS,
     severity="rejected",
-    meaning="The deal's currency is not the currency of the column map; amounts of two currencies cannot be added.",
+    meaning="The deal's currency is not that of the column map; two currencies cannot be added.",
     what_to_do="Export amounts in one currency, or convert them before the import.",
 )
 def _other_currency(view: View) -> Hits:
@@ -261,7 +274,7 @@ def _exact_duplicate(view: View) -> Hits:
     "conflicting duplicate",
     tables=_ALL,
     severity="rejected",
-    meaning="Two records have the same id and contradict each other; the first one is kept, later ones are not.",
+    meaning="Records with the same id contradict each other; the first is kept, later ones are not.",
     what_to_do="Decide which record is right and delete the other.",
 )
 def _conflicting_duplicate(view: View) -> Hits:
@@ -271,7 +284,7 @@ def _conflicting_duplicate(view: View) -> Hits:
     yield _key_field(view), "contradicts row " + kept + " in " + _differing(view, repeats)
 
 
-# --- repaired: the row is kept, changed as the column map declares ----------------------------------------------
+# --- repaired: the row is kept, changed as the column map declares --------------------------------
 
 
 @_rule(
@@ -284,9 +297,9 @@ def _conflicting_duplicate(view: View) -> Hits:
 def _misspelt(view: View) -> Hits:
     for column in SPECS[view.table].of_kind("text"):
         if view.has(column):
-            stripped = view.raw[column].str.strip()
-            mask = view.text[column].notna() & (stripped != view.text[column])
-            yield column, stripped[mask] + " → " + view.text.loc[mask, column]
+            text = view.text[column][view.changed(column)]
+            stripped = view.raw.loc[text.index, column].str.strip()
+            yield column, (stripped + " → " + text)[stripped != text]
 
 
 @_rule(
@@ -299,12 +312,12 @@ def _misspelt(view: View) -> Hits:
 def _blanks(view: View) -> Hits:
     for column in SPECS[view.table].columns:
         if view.has(column):
-            stripped = view.raw[column].str.strip()
-            mask = view.text[column].notna() & (stripped != view.raw[column])
-            yield column, "'" + view.raw.loc[mask, column] + "' → '" + stripped[mask] + "'"
+            raw = view.raw[column][view.changed(column)]
+            stripped = raw.str.strip()
+            yield column, ("'" + raw + "' → '" + stripped + "'")[stripped != raw]
 
 
-# --- suspicious: the row is kept as it is -----------------------------------------------------------------------
+# --- suspicious: the row is kept as it is ---------------------------------------------------------
 
 
 @_rule(
@@ -312,7 +325,7 @@ def _blanks(view: View) -> Hits:
     tables=_DEALS,
     severity="suspicious",
     meaning="The deal is open for longer than any deal in this export ever took to be won or lost.",
-    what_to_do="Close it as lost, or qualify it again with a dated next step; until then it inflates the pipeline.",
+    what_to_do="Close it as lost, or qualify it again with a dated next step; it inflates the pipeline.",
 )
 def _stale(view: View) -> Hits:
     deals = view.rows
@@ -320,7 +333,7 @@ def _stale(view: View) -> Hits:
     longest_days = (
         closed["closed"] - closed["created"]
     ).dt.days.max()  # NaN without closed deals: none is stale
-    age_days = (pd.Timestamp(view.as_of) - deals["created"]).dt.days
+    age_days = (view.export_day - deals["created"]).dt.days
     ages = age_days[(deals["status"] == "open") & (age_days > longest_days)].astype("int64")
     created = deals.loc[ages.index, "created"].dt.strftime("%Y-%m-%d")
     if len(ages):
@@ -438,7 +451,7 @@ def _open_with_closed(view: View) -> Hits:
 )
 def _expected_close_passed(view: View) -> Hits:
     expected = view.rows["expected_close"].fillna(view.rows["closed"])
-    mask = (view.rows["status"] == "open") & (expected < pd.Timestamp(view.as_of))
+    mask = (view.rows["status"] == "open") & (expected < view.export_day)
     yield "expected_close", expected[mask].dt.strftime("%Y-%m-%d")
 
 
@@ -450,7 +463,7 @@ def _expected_close_passed(view: View) -> Hits:
     what_to_do="Correct the date, or tell the import the right day of the export (as_of).",
 )
 def _created_in_future(view: View) -> Hits:
-    yield "created", view.shown("created", view.rows["created"] > pd.Timestamp(view.as_of))
+    yield "created", view.shown("created", view.rows["created"] > view.export_day)
 
 
 @_rule(
@@ -461,7 +474,7 @@ def _created_in_future(view: View) -> Hits:
     what_to_do="Correct the date, or tell the import the right day of the export (as_of).",
 )
 def _closed_in_future(view: View) -> Hits:
-    mask = (view.rows["status"] != "open") & (view.rows["closed"] > pd.Timestamp(view.as_of))
+    mask = (view.rows["status"] != "open") & (view.rows["closed"] > view.export_day)
     yield "closed", view.shown("closed", mask)
 
 

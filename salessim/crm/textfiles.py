@@ -62,7 +62,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file as text, with what is needed to recognise it later; ``guessed`` says the encoding is not certain."""
+    """A file as text, with what identifies it; ``guessed`` says that the encoding is not certain."""
 
     name: str
     sha256: str
@@ -82,7 +82,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a file: ``values`` and their numbers ``rows`` (the header is 1), and the malformed ones."""
+    """The records of a file: ``values``, their numbers ``rows`` (the header is 1), and malformed ones."""
 
     header: tuple[str, ...]
     values: tuple[list[str], ...]
@@ -93,9 +93,9 @@ class Records:
 def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str, str, bool]:
     """Return text, encoding, and whether the encoding was guessed.
 
-    A byte-order mark decides; then UTF-8, strictly; else the likeliest of Windows-1250 (Polish), 1251 (Russian) and
-    1252 (western). A short text can fool the guess, so ``encoding`` in the column map overrides it. A DataError
-    names the file when the bytes are no text.
+    A byte-order mark decides; then UTF-8, strictly; else the likeliest of Windows-1250 (Polish), 1251
+    (Russian) and 1252 (western). A short text can fool the guess, so ``encoding`` in the column map
+    overrides it. A DataError names the file when the bytes are no text.
 
     >>> decode("Łódź".encode("utf-16"), name="deals.csv")
     ('Łódź', 'utf-16', False)
@@ -123,8 +123,9 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(
-            f"{name}: line {line} contains a NUL byte, so this is no plain text file (a spreadsheet saved under a "
-            "CSV name, UTF-16 without byte-order mark, or a damaged file). Export it again as CSV in UTF-8"
+            f"{name}: line {line} contains a NUL byte, so this is no plain text file (a spreadsheet saved "
+            "under a CSV name, UTF-16 without byte-order mark, or a damaged file). Export it again as CSV "
+            "in UTF-8"
         )
     return text, chosen, guessed
 
@@ -173,8 +174,8 @@ def header_key(header: str) -> str:
 def pick_delimiter(text: str, *, expected: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter under which most of the expected headers appear, and the headers found with it.
 
-    ``csv.Sniffer`` proposes, the headers decide: a decimal comma or a comma in a name fools the Sniffer, the header
-    line does not.
+    ``csv.Sniffer`` proposes, the headers decide: a decimal comma or a comma in a name fools the Sniffer,
+    the header line does not.
 
     >>> pick_delimiter("id;rep;amount\\n1;Ann;10,5\\n2;Bo;9,5\\n", expected=["id", "rep", "amount"])
     (';', ('id', 'rep', 'amount'))
@@ -235,8 +236,8 @@ def required_headers_missing(
 def records(text: str, *, delimiter: str) -> Records:
     """Split a text into records, account for each, and set aside those that do not fit the header.
 
-    A stray quote costs its own line only: reading starts again on the next line, so no neighbour is swallowed.
-    Blank lines are no records but are counted in the numbering, as a spreadsheet does.
+    A stray quote costs its own line only: reading starts again on the next line, so no neighbour is
+    swallowed. Blank lines are no records but are counted in the numbering, as a spreadsheet does.
 
     >>> read = records('id,name\\n1,"a\\nb"\\n2\\n3,"c\\n4,d\\n', delimiter=",")
     >>> read.values, read.rows

@@ -34,10 +34,10 @@ __all__ = ["ExactOutcome", "deal_size_on_grid"]
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
 
-SHOCK_NODES = 11
+SHOCK_NODES = 9
 STEPS_PER_DEAL = 48
 TEAM_STEPS_PER_DEAL = 4  # a total of many deals is smooth
-MOST_STEPS = 2**17
+MOST_STEPS = 2**14  # with so many deals in sight the law is smooth
 TILT = 20.0
 
 
@@ -219,8 +219,9 @@ class ExactOutcome(Outcome):
             mean, deviation = self._moments(quarters)
             grid = self._grid(float((mean + 12 * deviation).max()), steps_per_deal=STEPS_PER_DEAL)
             which, firsts = self._distinct(quarters)
-            transforms = np.exp(self._log_transforms(firsts, quarters, grid))
-            below = _below(grid.law(transforms)).transpose(1, 0, 2)
+            sizes = self._size_transforms(grid)
+            laws = np.array([grid.law(self._transform(rep, quarters, sizes, grid)) for rep in firsts])
+            below = _below(laws).transpose(1, 0, 2)
             mixed = np.tensordot(self._weights, below, axes=1)
             self._solved_reps[key] = _Reps(grid, below, mixed, which)
         return self._solved_reps[key]
@@ -236,11 +237,11 @@ class ExactOutcome(Outcome):
             widest = float(np.sqrt((deviation**2).sum() + (self.rates.shock_cv * total) ** 2))
             grid = self._grid(total + 12 * widest, steps_per_deal=TEAM_STEPS_PER_DEAL)
             which, firsts = self._distinct(quarters)
-            logs = sum(
-                self._log_transforms([rep], quarters, grid)[0] * int(times)
-                for rep, times in zip(firsts, np.bincount(which), strict=True)
-            )
-            law = self._weights @ grid.law(np.exp(logs))
+            sizes = self._size_transforms(grid)
+            product: ComplexArray = np.ones((len(self._nodes), sizes.shape[1]), dtype=np.complex128)
+            for rep, times in zip(firsts, np.bincount(which), strict=True):
+                product *= self._transform(rep, quarters, sizes, grid) ** int(times)
+            law = self._weights @ grid.law(product)
             self._solved_team[key] = (grid.points, _below(law))
         return self._solved_team[key]
 
@@ -267,34 +268,62 @@ class ExactOutcome(Outcome):
         wins = rates.wins[rep][..., quarters].tobytes()
         return (wins, float(rates.skill_mean[rep]), float(rates.skill_cv[rep]), tuple(deals))
 
-    def _log_transforms(self, reps: list[int], quarters: list[int], grid: _Grid) -> ComplexArray:
-        """Logarithm of the transform of each rep's bookings given each shock, (rep, node, frequency)."""
-        rates, segments = self.rates, self.scenario.segments
-        sizes = np.array([self._deal_transform(segment.deal_size, grid) for segment in segments])
-        logs = np.empty((len(reps), len(self._nodes), sizes.shape[1]), dtype=np.complex128)
-        for row, rep in enumerate(reps):
-            by_arrival = rates.skill_mean[rep] * rates.wins[rep][..., quarters].sum(axis=2)  # (segment, a)
-            level = by_arrival.sum(axis=1)
-            concentration = np.sqrt((by_arrival**2).sum(axis=1)) / np.where(level > 0, level, 1.0)
-            variance = np.log1p((rates.shock_cv * concentration) ** 2)  # (segment,)
-            factor = np.exp(np.sqrt(variance) * self._nodes[:, None] - variance / 2)  # (node, segment)
-            exponent = (level * factor) @ (sizes - 1)
-            if rates.skill_cv[rep] > 0:
-                shape = 1 / rates.skill_cv[rep] ** 2
-                logs[row] = -shape * np.log1p(-exponent / shape)
-            else:
-                logs[row] = exponent
-            for deal in rates.open_deals:
-                chance = float(deal.chances[quarters].sum())
-                if deal.rep == rep and chance > 0:
-                    size = sizes[deal.segment]
-                    if deal.amount is not None:
-                        size = self._deal_transform(DealSize(amounts=(deal.amount,)), grid)
-                    logs[row] += deal.deals * np.log1p(chance * (size - 1))
-        return logs
+    def _size_transforms(self, grid: _Grid) -> ComplexArray:
+        """Transform of one deal of each segment, shape (segment, frequency)."""
+        laws = [
+            deal_size_on_grid(segment.deal_size, step=grid.step, steps=grid.steps)
+            for segment in self.scenario.segments
+        ]
+        return grid.transform(np.array(laws))
 
-    def _deal_transform(self, size: DealSize, grid: _Grid) -> ComplexArray:
-        return grid.transform(deal_size_on_grid(size, step=grid.step, steps=grid.steps))
+    def _transform(self, rep: int, quarters: list[int], sizes: ComplexArray, grid: _Grid) -> ComplexArray:
+        """Transform of a rep's bookings given each shock, shape (node, frequency)."""
+        rates = self.rates
+        by_arrival = rates.skill_mean[rep] * rates.wins[rep][..., quarters].sum(axis=2)  # (segment, a)
+        level = by_arrival.sum(axis=1)
+        concentration = np.sqrt((by_arrival**2).sum(axis=1)) / np.where(level > 0, level, 1.0)
+        variance = np.log1p((rates.shock_cv * concentration) ** 2)  # (segment,)
+        factor = np.exp(np.sqrt(variance) * self._nodes[:, None] - variance / 2)  # (node, segment)
+        exponent = (level * factor) @ (sizes - 1)
+        if rates.skill_cv[rep] > 0:
+            shape = 1 / rates.skill_cv[rep] ** 2
+            transform = np.exp(-shape * np.log1p(-exponent / shape))
+        else:
+            transform = np.exp(exponent)
+        return np.asarray(transform * self._open_deals_transform(rep, quarters, sizes, grid))
+
+    def _open_deals_transform(
+        self, rep: int, quarters: list[int], sizes: ComplexArray, grid: _Grid
+    ) -> ComplexArray:
+        """Transform of what a rep's open deals bring, shape (frequency,)."""
+        known = np.zeros(grid.steps)  # law of the sum of those with a known amount
+        known[0] = 1.0
+        numbers = [np.ones(1) for _ in sizes]  # law of the number won of the others, by segment
+        for deal in self.rates.open_deals:
+            chance = float(deal.chances[quarters].sum())
+            if deal.rep != rep or chance == 0:
+                continue
+            for _ in range(deal.deals):
+                if deal.amount is None:
+                    numbers[deal.segment] = np.convolve(numbers[deal.segment], [1 - chance, chance])
+                else:
+                    known = _one_more(known, deal.amount / grid.step, chance)
+        transform = grid.transform(known)
+        for law, size in zip(numbers, sizes, strict=True):
+            if len(law) > 1:
+                transform = transform * np.polynomial.polynomial.polyval(size, law)
+        return transform
+
+
+def _one_more(law: FloatArray, position: float, chance: float) -> FloatArray:
+    """Law of a sum on a grid after one more deal: won with a chance, its amount between two grid points."""
+    left = int(position)
+    upper = position - left
+    result = (1 - chance) * law
+    for shift, weight in ((left, 1 - upper), (left + 1, upper)):
+        if weight > 0 and shift < len(law):
+            result[shift:] += chance * weight * law[: len(law) - shift]
+    return result
 
 
 def _quantiles(below: FloatArray, points: FloatArray, probabilities: Sequence[float]) -> FloatArray:

@@ -24,27 +24,26 @@ def build(bundle: Bundle, *, out: Path, progress: bool | None = None) -> Path:
             terminal and elsewhere one line per finished notebook.
 
     Returns:
-        The path of ``index.html``. Beside it lie ``notebooks/`` (executed), ``files/`` and ``provenance.json``.
+        The path of ``index.html``. Beside it lie ``notebooks/`` (executed), ``files/``, ``provenance.json``.
 
     Raises:
         ParameterError: a parameter has an unknown name or a wrong type; nothing was run.
         WorkspaceError: ``out`` cannot be written, holds something else than a report, or is being written by
             another run; nothing was run.
-        ReportError: a notebook failed (its partial output is kept in ``<out>-failed``), or the pages do not
-            fit together (a broken link, an unknown reference). An earlier report in ``out`` is still in place.
+        ReportError: a notebook failed (its partial output is kept in ``<out>-failed``), or the pages do
+            not fit together (a broken link, an unknown reference). An earlier report in ``out`` stays.
     """
     # papermill and Sphinx are heavy: they load when a report is built, not with the package
     from salessim.publish import folder, notebooks, parameters, site
 
-    # two chapters may need the same notebook only under two names: checked by the bundle itself
+    out = out.resolve()
     parameters.check(bundle.chapters)
-    failed = folder.failed(out)
     with folder.replaced(out) as work:
         notebooks.run(
             bundle.chapters,
             into=work.source / site.NOTEBOOKS,
             scratch=work.scratch,
-            failed=failed,
+            failed=folder.failed(out),
             progress=progress,
         )
         site.write(bundle, work=work)

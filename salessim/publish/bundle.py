@@ -51,7 +51,7 @@ class Source:
     """A file that figures of the report come from: its name, the SHA-256 of its bytes, its records.
 
     >>> Source.of("plan.yaml", b"name: everyone-wins").short
-    'ade1a8dab8da'
+    'bc6d5ebeb770'
     """
 
     name: str
@@ -126,9 +126,10 @@ class Bundle:
             seen: dict[str, Path] = {}
             for name, path in names:
                 # file systems of Windows and macOS do not tell upper from lower case
-                if (other := seen.setdefault(name.casefold(), path)) is not path:
+                if other := seen.get(name.casefold()):
                     raise ReportError(f"two {kind} have the same name: {other} and {path}; rename one")
+                seen[name.casefold()] = path
         for name in self.extra_files:
-            path = PurePosixPath(name)
-            if not path.name or path.is_absolute() or ".." in path.parts or "\\" in name:
+            place = PurePosixPath(name)
+            if not place.name or place.is_absolute() or ".." in place.parts or "\\" in name:
                 raise ReportError(f"extra file '{name}': write a plain file name such as 'scenario.yaml'")

@@ -62,12 +62,11 @@ def failed(out: Path) -> Path:
 
 @contextmanager
 def replaced(out: Path) -> Iterator[Work]:
-    """Give a work folder beside ``out``; at the end of the block its report takes the place of ``out``.
+    """Give a work folder beside ``out`` (an absolute path); at the end its report takes the place of ``out``.
 
     WorkspaceError, before the block begins, where ``out`` holds something else than a report, its parent
     cannot be written, or another run is at work there. On any exception the old report stays.
     """
-    out = out.resolve()
     _refuse_foreign(out)
     work = Work(out.with_name(f".{out.name}.building"))
     try:
@@ -76,7 +75,8 @@ def replaced(out: Path) -> Iterator[Work]:
         lock = lock_path.open("a")
     except OSError as failure:
         raise WorkspaceError(
-            f"{out}: cannot be written ({failure.strerror}: {failure.filename}); choose another folder for the report"
+            f"{out}: cannot be written ({failure.strerror}: {failure.filename}); "
+            "choose another folder for the report"
         ) from failure
     with lock:
         if not _locked(lock):

@@ -38,7 +38,7 @@ KERNEL_ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a remark about debuggers does not belong on the user's terminal
 }
 
-#: Settings of IPython that stand in for the user's own profile, whose start-up files must not change a report.
+#: Settings of IPython in place of the user's own profile, whose start-up files must not change a report.
 KERNEL_SETTINGS = {
     "IPKernelApp": {"log_level": logging.CRITICAL},  # or every kernel that is asked to stop says so
     "HistoryManager": {"enabled": False},  # two kernels would wait for each other's history file
@@ -96,8 +96,8 @@ def run(
     ]
     if failures:
         raise ReportError(
-            f"{len(failures)} of {len(chapters)} notebooks failed; no report was written, an earlier one stays\n"
-            + "\n".join(failures)
+            f"{len(failures)} of {len(chapters)} notebooks failed; no report was made, an earlier one stays"
+            + "".join(f"\n{failure}" for failure in failures)
         )
 
 
@@ -169,7 +169,7 @@ def _forget_earlier_failures(chapters: Sequence[Chapter], failed: Path) -> None:
 
 
 class _Kernels:
-    """The kernels of one run: this very Python, whatever is registered as ``python3``, and a way to end them."""
+    """The kernels of one run: this very Python, whatever is registered as ``python3``; and their end."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -213,7 +213,7 @@ class _Progress:
             self._bars[chapter.name] = tqdm(
                 desc=chapter.name.ljust(width),
                 # papermill adds the cell with the parameters
-                total=len(nbformat.read(chapter.notebook, as_version=4).cells) + bool(chapter.parameters),
+                total=_cells(chapter.notebook) + bool(chapter.parameters),
                 position=row,
                 file=sys.stderr,
                 bar_format="{desc}  |{bar:30}| {n_fmt}/{total_fmt} cells{postfix}",
@@ -235,6 +235,10 @@ class _Progress:
     def close(self) -> None:
         for bar in self._bars.values():  # in the order of rows, or tqdm writes one over the other
             bar.close()
+
+
+def _cells(notebook: Path) -> int:
+    return len(nbformat.read(notebook, as_version=4).cells)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def defaults(notebook: Path) -> dict[str, str | int | float | bool]:
     if not notebook.is_file():
         raise ParameterError(f"{notebook}: there is no such notebook")
     try:
-        content = nbformat.read(notebook, as_version=4)
+        content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
         # papermill formats paths with str.format; braces in a folder name are not meant for it
         inspected = inspect_notebook(str(notebook).replace("{", "{{").replace("}", "}}"))
         cell = next((c for c in content.cells if "parameters" in c.metadata.get("tags", [])), None)
@@ -89,8 +89,10 @@ def _assigned(source: str) -> list[str]:
     """Names that a cell assigns on its top level."""
     names = []
     for statement in ast.parse(source).body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        names += [target.id for target in targets if isinstance(target, ast.Name)]
+        if isinstance(statement, ast.Assign):
+            names += [target.id for target in statement.targets if isinstance(target, ast.Name)]
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            names.append(statement.target.id)
     return names
 
 

@@ -1,4 +1,4 @@
-"""Bind executed notebooks and book pages into one site with Sphinx; nothing on it needs a network or a server."""
+"""Bind executed notebooks and book pages into one site with Sphinx that needs no network and no server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import fontpkg
 import nbformat
 
 from salessim.errors import ReportError
-from salessim.publish.bundle import Bundle, Page, Source
+from salessim.publish.bundle import Bundle, Source
 from salessim.publish.folder import MADE_BY, PROVENANCE, Work
 
 __all__ = ["FILES", "NOTEBOOKS", "PLAYBOOK", "write"]
@@ -63,12 +63,14 @@ def _write_sources(bundle: Bundle, *, work: Work) -> None:
     present |= {f"{PLAYBOOK}/{page.name}.md" for page in bundle.pages}
     for chapter in bundle.chapters:
         path = work.source / NOTEBOOKS / f"{chapter.name}.ipynb"
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
         _strip(notebook)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
-                cell.source = _with_links(cell.source, home=chapter.notebook, at=path, present=present, work=work)
-        nbformat.write(notebook, path)
+                cell.source = _with_links(
+                    cell.source, home=chapter.notebook, at=path, present=present, work=work
+                )
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     (work.source / PLAYBOOK).mkdir(exist_ok=True)
     for page in bundle.pages:
         path = work.source / PLAYBOOK / f"{page.name}.md"
@@ -252,16 +254,16 @@ def _run_sphinx(bundle: Bundle, *, work: Work) -> None:
     )
     if run.returncode == 0:
         return
-    written: dict[Path, Page | Path] = {
-        work.source / PLAYBOOK / f"{page.name}.md": page.source for page in bundle.pages
-    }
+    written = {work.source / PLAYBOOK / f"{page.name}.md": page.source for page in bundle.pages}
     written |= {work.source / NOTEBOOKS / f"{c.name}.ipynb": c.notebook for c in bundle.chapters}
     text = run.stderr or run.stdout
     for place, original in written.items():
         text = text.replace(str(place), str(original))
     text = text.replace(str(work.source / "index.md"), "front page")
     lines = [line for line in text.splitlines() if line.strip()]
-    raise ReportError("the pages do not fit together; no report was written, an earlier one stays\n" + "\n".join(lines[:20]))
+    raise ReportError(
+        "the pages do not fit together; no report was made, an earlier one stays\n" + "\n".join(lines[:20])
+    )
 
 
 class _NetworkLoads(HTMLParser):

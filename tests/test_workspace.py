@@ -1,0 +1,148 @@
+"""A workspace is laid out once and read strictly."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from salessim import workspace
+from salessim.errors import ParameterError, WorkspaceError
+from salessim.workspace import ReportSpec
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed wheel in small: two notebooks, two pages, a library."""
+    package = tmp_path / "site-packages" / "salessim"
+    for name in ("01-pipeline", "02-quota-plan"):
+        path = package / "_workspace" / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(nbformat.v4.new_notebook(), path)
+    checkpoint = package / "_workspace" / "notebooks" / ".ipynb_checkpoints" / "01-pipeline-checkpoint.ipynb"
+    checkpoint.parent.mkdir()
+    checkpoint.write_text("{}")
+    for name in ("stages", "glossary"):
+        path = package / "_workspace" / "playbook" / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    example = package / "library" / "example"
+    example.mkdir(parents=True)
+    (example / "scenario.yaml").write_text("name: example\n")
+    (example / "plan.yaml").write_text("name: everyone-wins\n")
+    monkeypatch.setattr(workspace, "PACKAGE", package)
+    return package
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "report.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_init_lays_out_a_workspace_that_reads_back(shipped: Path, tmp_path: Path) -> None:
+    root = tmp_path / "Klient Żółw & Söhne"
+    made = {path.relative_to(root).as_posix() for path in workspace.init(root)}
+    assert made == {
+        "README.md",
+        "notebooks/01-pipeline.ipynb",
+        "notebooks/02-quota-plan.ipynb",
+        "plans/example.yaml",
+        "playbook/glossary.md",
+        "playbook/stages.md",
+        "report.yaml",
+        "scenarios/example.yaml",
+    }
+    spec = ReportSpec.load(root / "report.yaml")
+    assert spec.crm == workspace.EXAMPLE
+    assert spec.out == str(root / "build")
+    assert spec.chapters == (
+        str(root / "notebooks" / "01-pipeline.ipynb"),
+        str(root / "notebooks" / "02-quota-plan.ipynb"),
+    )
+    assert (spec.scenario, spec.plan, spec.column_map, spec.as_of) == ("", "", "", None)
+
+
+def test_init_works_from_the_repository() -> None:
+    assert [path.is_dir() for path in workspace.templates()] == [True, True]
+
+
+def test_init_leaves_a_folder_in_use_alone(shipped: Path, tmp_path: Path) -> None:
+    root = tmp_path / "client"
+    root.mkdir()
+    (root / "contract.txt").write_text("signed")
+    with pytest.raises(WorkspaceError, match=r"not empty \('contract\.txt'\)"):
+        workspace.init(root)
+    assert [path.name for path in root.iterdir()] == ["contract.txt"]
+
+
+def test_init_says_where_it_cannot_write(shipped: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        workspace.init(tmp_path / "file" / "client")
+
+
+def test_an_incomplete_installation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "PACKAGE", tmp_path / "salessim")
+    with pytest.raises(WorkspaceError, match=r"incomplete: no .*notebooks"):
+        workspace.templates()
+
+
+def test_paths_start_from_the_report_file(shipped: Path, tmp_path: Path) -> None:
+    home = tmp_path / "reports" / "2017 Q3"
+    path = written(
+        home,
+        "quarter: 2017-Q3\ncrm: ../../export\ncolumn_map: ../my.yaml\nscenario: s.yaml\nplan: p.yaml\n"
+        "as_of: 2017-12-31\nout: /elsewhere/report\nbenchmarks: {win_rate: 0.25, sales_cycle: 60}\n"
+        "chapters: [02-quota-plan]\npages: [glossary.md]\n",
+    )
+    spec = ReportSpec.load(path)
+    assert spec.quarter == "2017Q3"
+    assert spec.crm == str(tmp_path / "export")
+    assert spec.column_map == str(home.parent / "my.yaml")
+    assert (spec.scenario, spec.plan) == (str(home / "s.yaml"), str(home / "p.yaml"))
+    assert spec.out == str(Path("/elsewhere/report").resolve())
+    assert spec.as_of == date(2017, 12, 31)
+    assert spec.pages == ("glossary",)
+    assert spec.benchmarks == {"win_rate": 0.25, "sales_cycle": 60}
+    # no notebooks beside the file: the shipped ones
+    assert spec.chapters == (str(shipped / "_workspace" / "notebooks" / "02-quota-plan.ipynb"),)
+
+
+def test_a_shipped_column_map_is_a_name(shipped: Path, tmp_path: Path) -> None:
+    assert (
+        ReportSpec.load(written(tmp_path, "quarter: 2017Q3\ncolumn_map: maven_crm\n")).column_map
+        == "maven_crm"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("quater: 2017Q3\n", r"report\.yaml: quater is not a known field; allowed here: 'title', 'quarter'"),
+        ("crm: example\n", r"quarter is missing"),
+        ("quarter: Q3 2017\n", r"quarter is 'Q3 2017'; write year and quarter like '2017Q3'"),
+        ("quarter: 2017Q3\nseed: 1.5\n", r"seed is 1\.5"),
+        ("quarter: 2017Q3\nseed: true\n", r"seed is True"),
+        ("quarter: 2017Q3\ntrials: 5\n", r"trials is 5; input should be greater than or equal to 100"),
+        ("quarter: 2017Q3\nas_of: soon\n", r"as_of is 'soon'"),
+        ("quarter: 2017Q3\nbenchmarks: {win_rate: high}\n", r"benchmarks\.win_rate is 'high'"),
+        ("quarter: 2017Q3\nchapters: [03-magic]\n", r"chapters\[0\] is '03-magic'; .* has '01-pipeline'"),
+        ("quarter: 2017Q3\npages: [stages, magic]\n", r"pages\[1\] is 'magic'; .* has 'glossary', 'stages'"),
+        ("- quarter\n", r"expected a mapping"),
+        ("quarter: [\n", r"not valid YAML"),
+    ],
+)
+def test_a_wrong_report_file_is_refused(shipped: Path, tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ParameterError, match=message) as refused:
+        ReportSpec.load(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_missing_report_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match=r"report\.yaml: cannot be read"):
+        ReportSpec.load(tmp_path / "report.yaml")
