@@ -26,7 +26,7 @@ from salessim import formats
 from salessim.documents import Part, load_yaml, read_text, validated
 from salessim.errors import ParameterError, ReportError, listed
 from salessim.measures import CATALOGUE, LEVEL, Measure
-from salessim.model import Ramp, Role, Scenario, Segment
+from salessim.model import WEEKS_PER_MONTH, Ramp, Role, Scenario, Segment
 from salessim.periods import WEEKS_PER_QUARTER, Quarter
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ QUOTA_VALUES: Mapping[str, str] = {
 TEACHING_WINS = 10
 
 MONTHS_SHOWN = 12  # a longer ramp is rare, and a wider table does not fit a page
-WEEKS_PER_MONTH = 52 / 12
 
 
 class PageHead(Part):
@@ -110,7 +109,7 @@ class Page:
         return self.path.stem
 
 
-class TableOfContents(Part):
+class _TableOfContents(Part):
     """The order of the pages (``toc.yaml``)."""
 
     pages: tuple[str, ...] = Field(min_length=1)
@@ -134,7 +133,7 @@ class Term(Part):
     """What it means here, in a sentence or two."""
 
 
-class TermList(Part):
+class _TermList(Part):
     """The field terms (``terms.yaml``)."""
 
     terms: tuple[Term, ...]
@@ -150,10 +149,10 @@ def read_page(path: Path) -> Page:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "hiring.md")
-    ...     _ = path.write_text("---\\ntitle: Hiring\\nsummary: Ahead.\\nowner: sales manager\\n---\\nText\\n")
+    ...     _ = path.write_text("---\\n{title: Hiring, summary: Ahead., owner: manager}\\n---\\nText\\n")
     ...     page = read_page(path)
     >>> page.head.owner, page.body, page.body_line
-    ('sales manager', 'Text\\n', 6)
+    ('manager', 'Text\\n', 4)
     """
     text = read_text(path, error=ReportError)
     found = _HEAD.match(text)
@@ -183,7 +182,7 @@ def pages(folder: Path) -> list[Page]:
     """
     toc = folder / "toc.yaml"
     data = load_yaml(read_text(toc, error=ReportError), where=str(toc), error=ReportError)
-    names = list(validated(TableOfContents, data, where=str(toc), error=ReportError).pages)
+    names = list(validated(_TableOfContents, data, where=str(toc), error=ReportError).pages)
     there = sorted(path.name for path in folder.glob("*.md"))
     for index, name in enumerate(names):
         if name not in there:
@@ -207,7 +206,7 @@ def read_terms(folder: Path) -> tuple[Term, ...]:
     """
     path = folder / "terms.yaml"
     data = load_yaml(read_text(path, error=ReportError), where=str(path), error=ReportError)
-    terms = validated(TermList, data, where=str(path), error=ReportError).terms
+    terms = validated(_TermList, data, where=str(path), error=ReportError).terms
     names = [term.term.casefold() for term in terms]
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -232,7 +231,7 @@ def render(page: Path, values: Mapping[str, object]) -> str:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "hiring.md")
-    ...     _ = path.write_text("---\\ntitle: Hiring\\nsummary: Ahead.\\nowner: sales manager\\n---\\nBy {{ day }}.\\n")
+    ...     _ = path.write_text("---\\n{title: Hiring, summary: Now., owner: manager}\\n---\\nBy {{ day }}.")
     ...     print(render(path, {"day": "1 May"}).splitlines()[4])
     By 1 May.
     """
@@ -385,16 +384,16 @@ def glossary(catalogue: Mapping[str, Measure], terms: Sequence[Term]) -> str:
 
     >>> term = Term(term="quota", polish="plan sprzedaży", russian="план продаж", meaning="A target.")
     >>> print(glossary({}, [term]).splitlines()[-1])
-    | quota | plan sprzedaży | план продаж | A target. |
+    | quota | A target. | plan sprzedaży | план продаж |
     """
     measures = formats.table(
         ["measure", "definition", "unit", "better"],
         [[m.label, m.definition, m.unit, m.better] for m in catalogue.values()],
     )
     words = formats.table(
-        ["English", "Polish", "Russian", "meaning"],
+        ["English", "meaning", "Polish", "Russian"],
         [
-            [t.term, t.polish, t.russian, t.meaning]
+            [t.term, t.meaning, t.polish, t.russian]
             for t in sorted(terms, key=lambda term: term.term.casefold())
         ],
     )
@@ -474,7 +473,7 @@ def _stages(segment: Segment) -> str:
             ]
         )
         known += [_plain(name) for name in stage.exit_criteria if _plain(name) not in known]
-    header = ["stage", "what we know", "chance to close", "moves on", "average time", "leaves when evidenced"]
+    header = ["stage", "what we know", "chance", "moves on", "time", "exit criteria"]
     return formats.table(header, rows)
 
 
@@ -596,6 +595,7 @@ def _measure(row: Mapping[Hashable, Any], currency: str) -> str:
 
 def _measures_table(overview: pd.DataFrame, currency: str) -> str:
     """All measures that the export allows, then their notes, then what it does not allow and why."""
+    with_benchmark = bool(overview["benchmark"].notna().any())
     known, notes = [], []
     reasons: dict[str, list[str]] = {}
     for row in overview.to_dict("records"):
@@ -607,10 +607,12 @@ def _measures_table(overview: pd.DataFrame, currency: str) -> str:
             notes.append(f"- {label}: {note}.")
         figures = (row["value"], row["previous"], row["benchmark"])
         value, previous, benchmark = (formats.figure(float(each), unit, currency) for each in figures)
-        interval = formats.span(row["low"], row["high"], unit, currency)
-        known.append([label, value, interval, formats.count(row["n"]), previous, benchmark])
-    header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before", "benchmark"]
-    parts = [formats.table(header, known)]
+        # the currency stands with the value; a second time it would push the table off the page
+        interval = formats.span(row["low"], row["high"], unit, currency).removeprefix(f"{currency} ")
+        cells = [label, value, interval, formats.count(row["n"]), previous]
+        known.append([*cells, benchmark] if with_benchmark else cells)
+    header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before"]
+    parts = [formats.table([*header, "benchmark"] if with_benchmark else header, known)]
     if notes:
         parts.append("Notes:\n\n" + "\n".join(notes))
     if reasons:

@@ -21,6 +21,8 @@ from salessim.crm import Tables
 from salessim.errors import DataError
 from salessim.formats import percent
 from salessim.model import (
+    DEFAULT_CRITERIA,
+    DEFAULT_RAMP,
     Calendar,
     DealSize,
     Hire,
@@ -113,7 +115,7 @@ def calibrate(
     Args:
         tables: canonical tables of the export.
         base: a scenario that supplies what a CRM does not know: roles and ramps, planned hires, criteria.
-            Left out: one role, no ramp, no hires.
+            Left out: the field's criteria and ramp, no hires.
         quarters: length of the horizon, which begins with the quarter after the day of the export.
         name: name of the new scenario.
 
@@ -152,8 +154,9 @@ def calibrate(
     focus = _focus(seen, exposure.index, notes)
     reps = _reps(tables, counts, exposure, market, focus, base)
     month_factors = _month_factors(seen, start, end, calendar_month, notes)
+    window_weeks = ((end - start).days + 1) / 7
     segments = tuple(
-        _segment(tables, str(segment), group, exposure, market, month_factors, base, notes)
+        _segment(tables, str(segment), group, exposure, window_weeks, market, month_factors, base, notes)
         for segment, group in seen.groupby("segment", sort=True)
     )
     first = quarter_of(end, fiscal_year_starts_in_month=calendar_month)
@@ -168,7 +171,7 @@ def calibrate(
         calendar=Calendar(
             first_quarter=str(first), quarters=quarters, fiscal_year_starts_in_month=calendar_month
         ),
-        criteria=base.criteria if base else (),
+        criteria=base.criteria if base else DEFAULT_CRITERIA,
         segments=segments,
         roles=_roles(base, reps),
         reps=reps,
@@ -194,7 +197,7 @@ def _window(tables: Tables) -> tuple[date, str]:
     early = int((deals["created"] < closed).sum())
     return closed.date(), (
         f"the export is cut off on the left: nothing closed before {closed.date()}, though deals were "
-        f"created from {created.date()} on; the {early:,} deals created before {closed.date()} are only those "
+        f"created from {created.date()} on; the {early:,} deals created before then are only those "
         "that stayed open long enough, and are left out of rates, win rate and cycle"
     )
 
@@ -245,7 +248,7 @@ def _exposure(
 
 def _ramp_of(tables: Tables, rep: str, base: Scenario | None) -> Ramp:
     if base is None:
-        return Ramp()
+        return DEFAULT_RAMP
     role = tables.reps.set_index("rep")["role"].get(rep)
     ramps = {one.name: one.ramp for one in base.roles}
     return ramps.get(str(role), base.roles[0].ramp)
@@ -434,7 +437,7 @@ def _month_factors(
         error = Z * math.sqrt(max(1 / max(n[index], 1) - 1 / total, 0))
         notes.parameters.append(
             Parameter(
-                f"leads in month {index + 1} of a quarter ÷ mean month",
+                f"opportunities created in month {index + 1} of a quarter ÷ mean month",
                 "",
                 float(factor),
                 float(factor * math.exp(-error)),
@@ -454,6 +457,7 @@ def _segment(
     name: str,
     seen: pd.DataFrame,
     exposure: pd.DataFrame,
+    window_weeks: float,
     market: Market,
     month_factors: tuple[float, float, float],
     base: Scenario | None,
@@ -483,14 +487,14 @@ def _segment(
     return Segment(
         name=name,
         stages=stages,
-        sources=_sources(name, seen, rate, exposure, base),
+        sources=_sources(name, seen, exposure, window_weeks, base),
         deal_size=_deal_size(name, won.to_numpy(float), notes),
         seasonality=Seasonality(by_month_of_quarter=month_factors),
     )
 
 
 def _sources(
-    segment: str, seen: pd.DataFrame, rate: float, exposure: pd.DataFrame, base: Scenario | None
+    segment: str, seen: pd.DataFrame, exposure: pd.DataFrame, window_weeks: float, base: Scenario | None
 ) -> tuple[Source, ...]:
     """Opportunities by source; the base scenario says which sources are inbound (a team total)."""
     inbound = {
@@ -502,14 +506,13 @@ def _sources(
     counts = seen["source"].fillna("unknown source").value_counts(sort=False).sort_index()
     if seen["source"].isna().all():
         counts = pd.Series({"all sources": len(seen)})
-    # the team's weekly total is that of the mean rep times the ramped reps at work in the mean week
-    calendar_weeks = float(exposure.to_numpy().sum(axis=0).max() / max((exposure > 0).sum().max(), 1))
-    at_work = float(exposure.to_numpy().sum()) / (calendar_weeks * exposure.shape[1])
     return tuple(
         Source(
             name=str(name),
             kind="inbound" if name in inbound else "self-sourced",
-            leads_per_week=round(rate * number / len(seen) * (at_work if name in inbound else 1.0), DIGITS),
+            leads_per_week=round(
+                number / (window_weeks if name in inbound else float(exposure.to_numpy().sum())), DIGITS
+            ),
         )
         for name, number in counts.items()
     )
@@ -739,7 +742,7 @@ def _open_deals(
 def _roles(base: Scenario | None, reps: tuple[Rep, ...]) -> tuple[Role, ...]:
     if base:
         return base.roles
-    return tuple(Role(name=name) for name in sorted({rep.role for rep in reps}))
+    return tuple(Role(name=name, ramp=DEFAULT_RAMP) for name in sorted({rep.role for rep in reps}))
 
 
 def _hires(base: Scenario | None, first: Quarter) -> tuple[Hire, ...]:

@@ -4,9 +4,9 @@ The title says what the numbers show, computed from them; ``title=`` replaces it
 where it is drawn, without legends. ``ax.get_label()`` is the finding, for use as the text of a page or as
 the description of a picture.
 
-Every function draws on its own figure of half a slide, or on ``ax``. Tables without anything to draw give a
-picture that says so. Money is in the currency that is passed; ``"XXX"`` (ISO 4217: no currency) is not
-written.
+Every function draws on its own figure of half a slide, or on ``ax``, which is cleared. Tables without
+anything to draw give a picture that says so. Money is in the currency that is passed; ``"XXX"`` (ISO 4217:
+no currency) is not written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
 from salessim import formats
+from salessim.errors import ParameterError
 from salessim.measures import INCOMPLETE, LEVEL
 from salessim.periods import quarter_of
 
@@ -62,8 +64,12 @@ BLUE, ORANGE, GREEN = "#0B4F83", "#C75000", "#00806A"
 SKY, PALE = "#8FB8DE", "#DCE8F2"
 INK, MUTED, FAINT = "#1F2A37", "#5A6672", "#C3CCD5"
 
+# the space of "67 %" and of "EUR 3.10m", where no line may end
+_UNBROKEN = re.compile(r" (?=%)|(?<=\b[A-Z]{3}) (?=[-\d])")
+
 _SMALL = 9.0
 _WIDTH, _HEIGHT = 6.4, 4.0
+_FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,7 +134,12 @@ def _figure(ax: Axes) -> Figure:
 
 def _canvas(ax: Axes | None, *, height: float = _HEIGHT) -> tuple[Axes, bool]:
     """The axes to draw on, and whether the figure is ours, so that the title may span it."""
-    return (ax, False) if ax is not None else (plt.subplots(figsize=(_WIDTH, height))[1], True)
+    if ax is None:
+        return plt.subplots(figsize=(_WIDTH, height))[1], True
+    ax.clear()  # axes that were made elsewhere take on the style when they start anew
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[:].set(color=plt.rcParams["axes.edgecolor"], linewidth=plt.rcParams["axes.linewidth"])
+    return ax, False
 
 
 def _rows_height(rows: int, *, each: float) -> float:
@@ -147,7 +158,7 @@ def _text_width(text: str, *, size: float, weight: str = "normal") -> float:
 def _wrapped(text: str, *, width: float, size: float, weight: str = "normal") -> str:
     """The text broken into lines of at most ``width`` points; a longer word stays whole."""
     lines: list[str] = []
-    for word in text.split(" "):
+    for word in _UNBROKEN.sub("\u00a0", text).split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and _text_width(longer, size=size, weight=weight) <= width:
             lines[-1] = longer
@@ -177,10 +188,11 @@ def _finish(ax: Axes, *, own: bool, finding: str, about: str) -> Axes:
         if isinstance(engine, ConstrainedLayoutEngine):
             engine.set(rect=(0, 0, 1, 1 - (below + (20 if about else 0)) / high))
     else:
-        width = ax.get_window_extent().width / figure.dpi * 72
-        ax.set_title(_wrapped(finding, width=width, size=13, weight="semibold"), loc="left")
+        figure.draw_without_rendering()  # lays out, so that the room is known
+        wide, high = (size / figure.dpi * 72 for size in ax.get_window_extent().size)
+        ax.set_title(_wrapped(finding, width=wide, size=13, weight="semibold"), loc="left")
         if not ax.get_ylabel():
-            ax.set_ylabel(about)
+            ax.set_ylabel(_wrapped(about, width=high, size=10))
     # tick labels take their font when first drawn, which must be while the style holds
     figure.draw_without_rendering()
     return ax
@@ -198,6 +210,18 @@ def _money(amount: float, currency: str) -> str:
     return formats.money(amount, "" if currency == _NO_CURRENCY else currency, short=True).strip()
 
 
+def _number(number: float, thing: str) -> str:
+    """How many of a thing: 1 deal, 2,409 deals."""
+    return f"{formats.count(number)} {thing}{'' if number == 1 else 's'}"
+
+
+def _chance(share: float) -> str:
+    """A share or probability; what is small but possible is not written as 0 %, nor its opposite as 100 %."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    return "over 99 %" if 0.995 < share < 1 else formats.percent(share)
+
+
 def _in(currency: str) -> str:
     return "" if currency == _NO_CURRENCY else f", {currency}"
 
@@ -211,9 +235,13 @@ def _band(band: tuple[float, float]) -> str:
     return f"{formats.percent(band[0]).removesuffix(' %')}–{formats.percent(band[1])}"
 
 
-def _tick(axis: Axis, write: Callable[[float], str], *, most: int = 6) -> None:
-    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+def _tick(axis: Axis, write: Callable[[float], str], *, most: int = 6, whole: bool = False) -> None:
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole, min_n_ticks=1))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(float(value))))
+
+
+def _grid(axis: Axis) -> None:
+    axis.grid(True, color="#E3E8ED", linewidth=0.8)
 
 
 def _money_ticks(axis: Axis) -> None:
@@ -230,6 +258,13 @@ def _bare_bars(ax: Axes, *, along: Literal["x", "y"]) -> None:
         ax.spines["left"].set_visible(False)
 
 
+def _headroom(ends: Floats, lines: npt.ArrayLike, *, floor: float) -> float:
+    """Upper end of an axis on which labels of so many lines fit above what they label."""
+    share = (10 + 14 * np.asarray(lines, dtype=np.float64)) / 200  # a label's part of the height of a plot
+    top = float((floor + (ends - floor) / (1 - share)).max())
+    return top if top > floor else floor + 1.0
+
+
 def _changed(new: float, old: float) -> str:
     """In words how a value moved: rose 12 %, fell 3 %, held level."""
     change = new / old - 1 if old else math.nan
@@ -243,7 +278,7 @@ def _changed(new: float, old: float) -> str:
 def _label_lines(
     ax: Axes, lines: Sequence[tuple[Floats, Floats, str, str]], *, avoid: Sequence[tuple[Floats, Floats]] = ()
 ) -> None:
-    """Write (x, y, text, colour) beside each line, where it covers least of lines, labels and what to avoid."""
+    """Write (x, y, text, colour) beside each line, where it covers least of the lines and other labels."""
     dot = _figure(ax).dpi / 72  # pixels in a point
     paths = []
     for x, y in [*((line[0], line[1]) for line in lines), *avoid]:
@@ -254,14 +289,18 @@ def _label_lines(
     for own, (_, _, text, colour) in zip(paths, lines, strict=False):
         wide, high = _text_width(text, size=10, weight="semibold") * dot, 12 * dot
         across, up = wide / 2 + 7 * dot, high / 2 + 6 * dot
-        shifts = [(0, up), (0, -up), (across, 0), (-across, 0), (across, up), (-across, -up)]
+        shifts = [
+            (right, above) for right in (0, across, -across) for above in (up, -up, 0) if right or above
+        ]
         others = [path for path in paths if path is not own]
         best, least = Bbox.null(), math.inf
-        for x, y in own[8:193:4]:
+        for step in range(8, 193, 4):
+            x, y = own[step]
             apart = min((float(np.hypot(*(path - (x, y)).T).min()) for path in others), default=0.0)
             for right, above in shifts:
                 place = Bbox.from_bounds(x + right - wide / 2, y + above - high / 2, wide, high)
-                cost = _crowding(ax, place, paths, taken) - min(apart, 60 * dot)
+                # far from the other lines, rather in the middle than at an end
+                cost = _crowding(ax, place, paths, taken) + (abs(step - 100) / 5 - min(apart / dot, 60))
                 if cost < least:
                     best, least = place, cost
         taken.append(best)
@@ -279,8 +318,9 @@ def _crowding(ax: Axes, place: Bbox, paths: Sequence[Floats], taken: Sequence[Bb
 
 def _known(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Rows in which these columns hold a finite number."""
-    numbers = frame[list(columns)].astype(float)
-    return frame.loc[np.isfinite(numbers).all(axis=1)].reset_index(drop=True)
+    numbers = frame[list(columns)].to_numpy(dtype=np.float64)
+    known: pd.DataFrame = frame.loc[np.isfinite(numbers).all(axis=1)]
+    return known.reset_index(drop=True)
 
 
 def _floats(column: pd.Series) -> Floats:
@@ -306,7 +346,7 @@ def funnel(
 
     >>> ax = funnel(pd.DataFrame({"stage": ["cold", "warm"], "deals": [80, 20], "value": [8e5, 4e5]}))
     >>> ax.get_label()
-    '‘cold’ holds 80 % of the 100 open deals; together they are worth 1.20m'
+    '‘cold’ holds 80 % of 100 open deals; together they are worth 1.20m'
     """
     rows = stages.reset_index(drop=True)
     deals = rows["deals"].to_numpy(dtype=int)
@@ -325,7 +365,7 @@ def funnel(
     if any_weighted:
         ax.barh(places, np.nan_to_num(weighted), height=0.62, color=BLUE)
     for place in places:
-        parts = [f"{formats.count(deals[place])} {'deal' if deals[place] == 1 else 'deals'}"]
+        parts = [_number(int(deals[place]), "deal")]
         if math.isfinite(value[place]):
             parts.append(_money(value[place], currency))
         if math.isfinite(weighted[place]):
@@ -339,9 +379,9 @@ def funnel(
     _bare_bars(ax, along="x")
     ax.spines["left"].set_visible(False)
     largest = int(deals.argmax())
-    share = deals[largest] / deals.sum()
+    share = float(deals[largest] / deals.sum())
     name = _shortened(rows["stage"][largest], most=44)
-    finding = f"‘{name}’ holds {formats.percent(share)} of the {formats.count(deals.sum())} open deals"
+    finding = f"‘{name}’ holds {formats.percent(share)} of {_number(int(deals.sum()), 'open deal')}"
     if by_value:
         finding += f"; together they are worth {_money(float(np.nansum(value)), currency)}"
     if any_weighted:
@@ -366,7 +406,7 @@ def pipeline_age(
         title: replaces the finding.
 
     >>> pipeline_age(pd.Series([10, 20, 200.0]), slowest_close_days=138).get_label()
-    '33 % of the open pipeline is dead: 1 of 3 deals is older than any deal that ever closed (138 days)'
+    '33 % of the open pipeline is dead: 1 of 3 open deals is older than any deal that ever closed (138 days)'
     """
     ages = _floats(ages_days.dropna())
     ax, own = _canvas(ax)
@@ -398,6 +438,7 @@ def pipeline_age(
         ax.annotate(
             f"slowest close on record: {formats.days(limit)}", (limit + 1, top * 1.13),
             (-6 if right else 6, 0), textcoords="offset points", ha="right" if right else "left", va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
         if dead:
             middle = float(np.average(edges[:-1][dead_bar], weights=heights[dead_bar]))
@@ -407,22 +448,22 @@ def pipeline_age(
                 textcoords="offset points", color=ORANGE, weight="semibold",
             )  # fmt: skip
     _tick(ax.xaxis, formats.count, most=8)
-    _tick(ax.yaxis, formats.count, most=4)
-    ax.yaxis.grid(True)
+    _tick(ax.yaxis, formats.count, most=4, whole=True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("Days since first contact")
-    if known:
-        be = "is" if dead == 1 else "are"
-        part = formats.percent(dead / ages.size)
+    everything = _number(ages.size, "open deal")
+    if dead:
+        share = formats.percent(dead / ages.size, digits=0 if dead / ages.size >= 0.005 else 1)
         finding = (
-            f"{part} of the open pipeline is dead: {formats.count(dead)} of {formats.count(ages.size)} deals "
-            f"{be} older than any deal that ever closed ({formats.days(limit)})"
-            if dead
-            else f"None of the {formats.count(ages.size)} open deals is older than the slowest deal that ever "
-            f"closed ({formats.days(limit)})"
+            f"{share} of the open pipeline is dead: {formats.count(dead)} of {everything} "
+            f"{'is' if dead == 1 else 'are'} older than any deal that ever closed ({formats.days(limit)})"
         )
+    elif known:
+        finding = f"None of {everything} is older than the slowest close on record ({formats.days(limit)})"
     else:
-        finding = f"Half of the {formats.count(ages.size)} open deals are older than {formats.days(float(np.median(ages)))}"
+        middle_age = formats.days(float(np.median(ages)))
+        finding = f"Half of {everything} are older than {middle_age}; no deal has closed yet"
     return _finish(ax, own=own, finding=title or finding, about="Number of open deals by age")
 
 
@@ -449,7 +490,7 @@ def bookings_by_quarter(
     """
     rows = _known(frame, ["won_value", "won_count"])
     ax, own = _canvas(ax)
-    if rows.empty:
+    if rows["won_count"].sum() == 0:
         return _nothing(ax, own=own, finding="No deal has been won yet", title=title)
     value, partial = _floats(rows["won_value"]), rows["partial"].to_numpy(dtype=bool)
     places = np.arange(len(rows))
@@ -458,26 +499,26 @@ def bookings_by_quarter(
         if cut:
             bar.set(hatch="///", edgecolor=SKY)
     step = math.ceil(len(rows) / 10)
-    for place in places:
-        if (len(rows) - 1 - place) % step:
-            continue
-        lines = [_money(value[place], _NO_CURRENCY), f"{formats.count(rows['won_count'][place])} won"]
+    shown = [place for place in places if not (len(rows) - 1 - place) % step]
+    lines = []
+    for place in shown:
+        text = f"{_money(value[place], _NO_CURRENCY)}\n{formats.count(rows['won_count'][place])} won"
         if partial[place]:
-            lines.append("incomplete\ndata" if len(rows) > 5 else "incomplete data")
+            text += "\nincomplete data" if len(rows) <= 5 else "\nincomplete\ndata"
+        lines.append(text.count("\n") + 1)
         ax.annotate(
-            "\n".join(lines), (place, value[place]), (0, 4), textcoords="offset points", ha="center", va="bottom",
-            size=10 if len(rows) <= 6 else _SMALL, color=MUTED if partial[place] else INK, linespacing=1.25,
+            text, (place, value[place]), (0, 4), textcoords="offset points", ha="center", va="bottom",
+            size=10 if len(rows) <= 6 else _SMALL, color=MUTED if partial[place] else INK, linespacing=1.2,
         )  # fmt: skip
-    ticks = [place for place in places if not (len(rows) - 1 - place) % step]
-    ax.set_xticks(ticks, [str(rows["quarter"][place]) for place in ticks])
+    ax.set_xticks(shown, [str(rows["quarter"][place]) for place in shown])
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.7, max(len(rows), 3) - 0.3)
-    ax.set_ylim(0, max(float(value.max()), 1.0) * 1.02)
+    ax.set_ylim(0, max(_headroom(value[shown], lines, floor=0.0), float(value.max()) * 1.02))
     _bare_bars(ax, along="y")
     whole = rows[~partial].reset_index(drop=True)
     last = (whole if len(whole) else rows).iloc[-1]
     reached = f"{_money(float(last['won_value']), currency)} in {last['quarter']}"
-    won = f"{formats.count(last['won_count'])} {'deal' if last['won_count'] == 1 else 'deals'}"
+    won = _number(float(last["won_count"]), "deal")
     if len(whole) > 1:
         moved = _changed(float(last["won_value"]), float(whole["won_value"].iloc[-2]))
         finding = f"Won value {moved} {'at' if moved == 'held level' else 'to'} {reached}, from {won}"
@@ -539,16 +580,16 @@ def win_rates(
             weight="semibold" if differs else "normal", annotation_clip=False,
         )  # fmt: skip
     ax.set_yticks(places, [_shortened(name) for name in names], size=size)
-    ax.set_ylim(-0.7, len(rows) + 0.1)
+    ax.set_ylim(-0.7, len(rows) + 0.7)
     ax.annotate(
-        f"team {formats.percent(team_rate)}", (team_rate, len(rows) - 0.45), ha="center", va="bottom", size=10,
-        weight="semibold", annotation_clip=False,
+        f"team {formats.percent(team_rate)}", (team_rate, len(rows) + 0.15), (5, 0),
+        textcoords="offset points", va="center", weight="semibold",
     )  # fmt: skip
     room = 0.06 * (max(high.max(), team_rate) - min(low.min(), team_rate)) + 0.005
     ax.set_xlim(max(-0.01, min(low.min(), team_rate) - room), min(1.01, max(high.max(), team_rate) + room))
     ax.spines["left"].set_visible(False)
     _tick(ax.xaxis, formats.percent)
-    ax.xaxis.grid(True)
+    _grid(ax.xaxis)
     differ, groups = int((above | below).sum()), len(rows)
     by_luck = (1 - LEVEL) * groups
     many = f"{group_label}s" if groups != 1 else group_label
@@ -561,7 +602,8 @@ def win_rates(
     elif notable or groups < 5:
         finding = f"{differ} of {groups} {many} {'differs' if differ == 1 else 'differ'} from {team}; {luck}"
     else:
-        finding = f"No sign that {many} differ: {differ} of {groups} {'lies' if differ == 1 else 'lie'} outside {team}, and {luck}"
+        lie = "lies" if differ == 1 else "lie"
+        finding = f"No sign that {many} differ: {differ} of {groups} {lie} outside {team}, and {luck}"
     about = f"Win rate by {group_label}; bar: {formats.percent(LEVEL)} interval; n: deals"
     return _finish(ax, own=own, finding=title or finding, about=about)
 
@@ -607,28 +649,37 @@ def measure_by_quarter(
     ax.vlines(places, low, high, color=np.where(partial, FAINT, BLUE), linewidth=3)
     ax.scatter(places[whole], value[whole], s=52, color=BLUE, zorder=3)
     ax.scatter(
-        places[partial], value[partial], s=46, facecolor="white", edgecolor=MUTED, linewidth=1.4, zorder=3
+        places[partial],
+        value[partial],
+        s=46,
+        facecolor="white",
+        edgecolor=MUTED,
+        linewidth=1.4,
+        zorder=3,
+        clip_on=False,
     )
     step = math.ceil(len(rows) / 10)
     shown = [place for place in places if not (len(rows) - 1 - place) % step]
+    ends = np.where(np.isfinite(high), high, value)
     for place in shown:
-        text = _value(value[place], unit, _NO_CURRENCY)
+        text, end = _value(value[place], unit, _NO_CURRENCY), ends[place]
         if partial[place]:
             text += "\nincomplete data" if len(rows) <= 6 else "\nincomplete"
-        end = high[place] if math.isfinite(high[place]) else value[place]
         ax.annotate(
             text, (place, end), (0, 7), textcoords="offset points", ha="center", va="bottom",
             size=10 if len(rows) <= 6 else _SMALL, color=MUTED if partial[place] else INK,
             weight="normal" if partial[place] else "semibold",
         )  # fmt: skip
-    ax.set_xticks(shown, [f"{rows['quarter'][p]}\nn = {formats.count(rows['n'][p])}" for p in shown])
+    sizes = ["" if unit == "count" else f"\nn = {formats.count(rows['n'][place])}" for place in shown]
+    ax.set_xticks(shown, [f"{rows['quarter'][place]}{n}" for place, n in zip(shown, sizes, strict=True)])
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.6, max(len(rows), 3) - 0.4)
-    bottom, top = np.nanmin(np.append(low, value)), np.nanmax(np.append(high, value))
-    room = (top - bottom) or abs(top) or 1.0
-    ax.set_ylim(max(0.0, bottom - 0.25 * room) if bottom >= 0 else bottom - 0.25 * room, top + 0.12 * room)
+    bottom = float(np.nanmin(np.append(low, value)))
+    room = 0.25 * ((float(ends.max()) - bottom) or abs(bottom) or 1.0)
+    floor = max(0.0, bottom - room) if bottom >= 0 else bottom - room
+    ax.set_ylim(floor, _headroom(ends, 1 + partial.astype(int), floor=floor))
     _tick(ax.yaxis, lambda number: _value(number, unit, _NO_CURRENCY), most=4)
-    ax.yaxis.grid(True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     finding = _compared(rows, whole, label=label, unit=unit, currency=currency)
     interval = f"; bar: {formats.percent(LEVEL)} interval" if np.isfinite(low).any() else ""
@@ -698,7 +749,7 @@ def attainment_distribution(
         first, last = number[inside].min() - 0.5, number[inside].max() + 0.5
         ax.axvspan(first, last, color=PALE, alpha=0.6, zorder=0)
         ax.text(
-            (first + last) / 2, top * 1.13, f"{_band(band)}: {formats.percent(float(chance[inside].sum()))}",
+            (first + last) / 2, top * 1.13, f"{_band(band)}: {_chance(float(chance[inside].sum()))}",
             ha="center", va="center", color=BLUE, weight="semibold",
         )  # fmt: skip
     ax.set_ylim(0, top * 1.22)
@@ -712,14 +763,17 @@ def attainment_distribution(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: formats.count(value)))
     ax.tick_params(axis="x", pad=7)
     _tick(ax.yaxis, formats.percent, most=4)
-    ax.yaxis.grid(True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     if inside.any():
-        probability = formats.percent(float(chance[inside].sum()))
-        finding = f"The share attaining lands in {_band(band)} with probability {probability}; expected {formats.percent(expected)}"
+        probability = _chance(float(chance[inside].sum()))
+        finding = (
+            f"The share attaining lands in {_band(band)} with probability {probability}; "
+            f"expected {formats.percent(expected)}"
+        )
     else:
         finding = (
-            f"With {reps} {'rep' if reps == 1 else 'reps'} no outcome lies in {_band(band)}; "
+            f"With {_number(reps, 'rep')} no outcome lies in {_band(band)}; "
             f"the expected share attaining is {formats.percent(expected)}"
         )
     return _finish(
@@ -737,7 +791,7 @@ def quota_tradeoff(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """What a higher quota costs: share of reps attaining, chance of the healthy band, chance of the plan [B1, B6].
+    """What a higher quota costs: share of reps attaining, chance of the band, chance of the plan [B1, B6].
 
     Args:
         curve: columns quota, share_attaining, probability_band, probability_plan (fractions; NaN: not known).
@@ -750,17 +804,21 @@ def quota_tradeoff(
     >>> curve = pd.DataFrame({"quota": [8e4, 1e5, 1.2e5], "share_attaining": [0.8, 0.66, 0.5],
     ...                       "probability_band": [0.3, 0.6, 0.2], "probability_plan": [0.5, 0.7, 0.8]})
     >>> quota_tradeoff(curve, recommended_quota=1e5, currency="EUR").get_label()
-    'At a quota of EUR 100k, 66 % of reps attain, and 60–75 % of them do with probability 60 %'
+    'At a quota of EUR 100k, 66 % of reps attain; the share lands in 60–75 % with probability 60 %'
     """
     rows = _known(curve, ["quota", "share_attaining"]).sort_values("quota", ignore_index=True)
     ax, own = _canvas(ax)
     if rows.empty:
         return _nothing(ax, own=own, finding="No quota has been scored", title=title)
     quota = _floats(rows["quota"])
+    if not quota[0] <= recommended_quota <= quota[-1]:
+        raise ParameterError(
+            f"recommended_quota is {recommended_quota:g}; the curve covers {quota[0]:g} to {quota[-1]:g}"
+        )
     ax.axhspan(*band, color=PALE, alpha=0.8, zorder=0)
     room = 0.03 * (quota[-1] - quota[0]) or 0.05 * quota[0] or 1.0
     ax.set_xlim(quota[0] - room, quota[-1] + room)
-    ax.set_ylim(0, 1.02)
+    ax.set_ylim(0, 1.14)
     drawn = []
     looks = (
         ("share_attaining", "share of reps attaining", BLUE, "-"),
@@ -768,34 +826,34 @@ def quota_tradeoff(
         ("probability_plan", "chance of the team plan", GREEN, "-."),
     )
     at: dict[str, float] = {}
-    marked = float(np.clip(recommended_quota, quota[0], quota[-1]))
     for key, text, colour, dashes in looks:
         points = _known(rows, [key])
         if points.empty:
             continue
         x, y = _floats(points["quota"]), _floats(points[key])
         ax.plot(x, y, color=colour, linestyle=dashes, marker="o" if len(x) == 1 else None)
-        at[key] = float(np.interp(marked, x, y))
-        ax.scatter([marked], [at[key]], s=40, color=colour, zorder=3)
+        at[key] = float(np.interp(recommended_quota, x, y))
+        ax.scatter([recommended_quota], [at[key]], s=40, color=colour, zorder=3)
         drawn.append((x, y, text, colour))
-    ax.axvline(marked, color=INK, linewidth=1)
-    right = marked > float(np.mean(ax.get_xlim()))
+    ax.axvline(recommended_quota, ymax=0.985, color=INK, linewidth=1)
+    right = recommended_quota > float(np.mean(ax.get_xlim()))
     ax.annotate(
-        f"recommended: {_money(recommended_quota, currency)}", (marked, 1.0), (-5 if right else 5, 2), textcoords="offset points",
-        ha="right" if right else "left", va="bottom", weight="semibold", annotation_clip=False,
+        f"recommended: {_money(recommended_quota, currency)}", (recommended_quota, 1.09),
+        (-6 if right else 6, 0), textcoords="offset points", ha="right" if right else "left", va="center",
+        weight="semibold",
     )  # fmt: skip
     _money_ticks(ax.xaxis)
-    _tick(ax.yaxis, formats.percent)
+    ax.set_yticks(_FIFTHS, [formats.percent(share) for share in _FIFTHS])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"Quota of a fully ramped rep{_in(currency)}")
-    finding = f"At a quota of {_money(recommended_quota, currency)}, {formats.percent(at['share_attaining'])} of reps attain"
+    attaining = formats.percent(at["share_attaining"])
+    finding = f"At a quota of {_money(recommended_quota, currency)}, {attaining} of reps attain"
     if "probability_band" in at:
-        finding += (
-            f", and {_band(band)} of them do with probability {formats.percent(at['probability_band'])}"
-        )
+        probability = _chance(at["probability_band"])
+        finding += f"; the share lands in {_band(band)} with probability {probability}"
     about = f"Share or probability; shaded: healthy band {_band(band)}"
     ax = _finish(ax, own=own, finding=title or finding, about=about)
-    _label_lines(ax, drawn, avoid=[(np.array([marked, marked]), np.array([0.0, 1.0]))])
+    _label_lines(ax, drawn, avoid=[(np.full(2, recommended_quota), np.array([0.0, 1.0]))])
     return ax
 
 
@@ -830,39 +888,42 @@ def attainment_by_rep(
     ax.hlines(places, low, high, color=colours, linewidth=2.4 if len(rows) > 12 else 3.2, alpha=0.45)
     ax.scatter(middle, places, s=26 if len(rows) > 12 else 42, color=colours, zorder=3)
     size = _SMALL if len(rows) > 12 else 10
-    for place in places:
-        ax.annotate(
-            f"{formats.percent(chance[place])} of {_money(quota[place], _NO_CURRENCY)}", (1.02, place),
-            xycoords=("axes fraction", "data"), va="center", size=size, annotation_clip=False,
-            color=colours[place],
-        )  # fmt: skip
-    ax.annotate(
-        f"chance · quota{_in(currency)}", (1.02, len(rows) - 0.4), xycoords=("axes fraction", "data"), va="bottom",
-        size=_SMALL, color=MUTED, annotation_clip=False,
-    )  # fmt: skip
-    ax.set_yticks(places, [_shortened(name) for name in rows["rep"]], size=size)
-    ax.set_ylim(-0.7, len(rows) - 0.3)
-    ax.set_xlim(0, max(1.15, float(high.max()) * 1.04))
-    ax.annotate(
-        "quota", (1.0, len(rows) - 0.4), ha="center", va="bottom", weight="semibold", annotation_clip=False
+    top = len(rows) + 0.15
+    quotas = [_money(each, _NO_CURRENCY) for each in quota]
+    columns = (
+        ("chance", [_chance(share) for share in chance], 8, list(colours), "semibold"),
+        (f"quota{_in(currency)}", quotas, 54, [MUTED] * len(rows), "normal"),
     )
+    for head, texts, right, inks, weight in columns:
+        ax.annotate(
+            head, (1, top), (right, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            va="center", size=_SMALL, color=MUTED, annotation_clip=False,
+        )  # fmt: skip
+        for place in places:
+            ax.annotate(
+                texts[place], (1, place), (right, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center", size=size, color=inks[place], weight=weight,
+                annotation_clip=False,
+            )  # fmt: skip
+    ax.set_yticks(places, [_shortened(name) for name in rows["rep"]], size=size)
+    ax.set_ylim(-0.7, len(rows) + 0.7)
+    ax.set_xlim(0, max(1.15, float(high.max()) * 1.04))
+    ax.annotate("quota", (1.0, top), (5, 0), textcoords="offset points", va="center", weight="semibold")
     ax.spines["left"].set_visible(False)
     _tick(ax.xaxis, formats.percent)
-    ax.xaxis.grid(True)
+    _grid(ax.xaxis)
     ax.set_xlabel("Attainment (bookings ÷ quota)")
     behind = rows[chance < 0.5]
-    reps = f"{formats.count(len(rows))} {'rep' if len(rows) == 1 else 'reps'}"
+    reps = _number(len(rows), "rep")
     if behind.empty:
-        finding = f"{'The' if len(rows) == 1 else 'All'} {reps} {'has' if len(rows) == 1 else 'have'} at least an even chance of making quota"
+        all_have = f"The {reps} has" if len(rows) == 1 else f"All {reps} have"
+        finding = f"{all_have} at least an even chance of making quota"
     else:
         have = "has" if len(behind) == 1 else "have"
         finding = f"{formats.count(len(behind))} of {reps} {have} less than an even chance of making quota"
         if len(behind) <= 3:
-            names = [
-                f"{_shortened(r.rep, most=24)} ({formats.percent(float(r.chance))})"
-                for r in behind.itertuples()
-            ]
-            finding += f": {', '.join(names)}"
+            odds = zip(behind["rep"], _floats(behind["chance"]), strict=True)
+            finding += ": " + ", ".join(f"{_shortened(rep, most=24)} ({_chance(c)})" for rep, c in odds)
     left_out = len(frame) - len(rows)
     about = "Dot: median; bar: P10 to P90" + (f"; {left_out} without a quota left out" if left_out else "")
     return _finish(ax, own=own, finding=title or finding, about=about)
@@ -877,7 +938,7 @@ def bookings_forecast(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """What the team will book: the probability of reaching at least each amount, with P10, P50, P90 and the plan.
+    """What the team will book: the probability of reaching each amount, with P10, P50, P90 and the plan.
 
     Args:
         frame: columns amount and probability_at_least (fraction, falling with the amount).
@@ -911,12 +972,15 @@ def bookings_forecast(
     ax.plot(amount, chance, color=BLUE)
     for name, at, level in (("P10", p10, 0.9), ("P50", p50, 0.5), ("P90", p90, 0.1)):
         ax.scatter([at], [level], s=44, color=BLUE, zorder=3)
+        # the plan's line would cross a label on the right of its point
+        crossed = plan is not None and at <= plan < at + 0.3 * (right - left)
         ax.annotate(
-            f"{name}  {_money(at, currency)}", (at, level), (9, 5), textcoords="offset points", weight="semibold", color=BLUE,
+            f"{name}  {_money(at, currency)}", (at, level), (-9 if crossed else 9, -13 if crossed else 5),
+            textcoords="offset points", ha="right" if crossed else "left", weight="semibold", color=BLUE,
         )  # fmt: skip
     _money_ticks(ax.xaxis)
     _tick(ax.yaxis, formats.percent)
-    ax.yaxis.grid(True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"Bookings of the team{_in(currency)}")
     if plan is None:
@@ -925,16 +989,22 @@ def bookings_forecast(
             f"{formats.percent(LEVEL)}; even odds for {_money(p50, currency)}"
         )
     else:
+        if (plan > amount[-1] and chance[-1] > 0.005) or (plan < amount[0] and chance[0] < 0.995):
+            raise ParameterError(f"plan is {plan:g}; the forecast covers {amount[0]:g} to {amount[-1]:g}")
         reached = float(np.interp(plan, amount, chance))
         ax.axvline(plan, color=ORANGE, linewidth=1.6)
-        start = plan < left + 0.35 * (right - left)
+        # the free corners are under the curve on the left, above it elsewhere
+        low = plan < p10
+        right_of = plan < left + (0.35 if low else 0.7) * (right - left)
         ax.annotate(
-            f"plan {_money(plan, currency)}:\n{formats.percent(reached)} chance", (plan, 0.02), (6 if start else -6, 2),
-            textcoords="offset points", ha="left" if start else "right", va="bottom", color=ORANGE, weight="semibold",
+            f"plan {_money(plan, currency)}:\n{_chance(reached)} chance", (plan, 0.02 if low else 1.02),
+            (6 if right_of else -6, 2 if low else -2), textcoords="offset points",
+            ha="left" if right_of else "right", va="bottom" if low else "top", color=ORANGE,
+            weight="semibold",
         )  # fmt: skip
         finding = (
-            f"The team books the plan of {_money(plan, currency)} with probability {formats.percent(reached)}; "
-            f"even odds for {_money(p50, currency)}"
+            f"The team books the plan of {_money(plan, currency)} with probability "
+            f"{_chance(reached)}; even odds for {_money(p50, currency)}"
         )
     about = "Probability of booking at least the amount; shaded: P10 to P90"
     return _finish(ax, own=own, finding=title or finding, about=about)
@@ -987,8 +1057,8 @@ def capacity_ramp(
     starts = [q for q in dict.fromkeys(quarters) if q.start >= weeks[0]] or quarters[:1]
     starts = starts[:: math.ceil(len(starts) / 8)]
     ax.set_xticks([max(q.start.toordinal(), day[0]) for q in starts], [str(q) for q in starts])
-    _tick(ax.yaxis, formats.count, most=5)
-    ax.yaxis.grid(True)
+    _tick(ax.yaxis, formats.count, most=5, whole=True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     means = rows[["headcount", "productive"]].groupby([str(q) for q in quarters], sort=False).mean()
     means = means[means["headcount"] > 0]
@@ -996,7 +1066,8 @@ def capacity_ramp(
     sellers, carried = means["headcount"][worst], means["productive"][worst]
     short = productive < 0.995 * headcount
     if not short.any():
-        finding = f"All {formats.count(round(float(headcount.mean()), 1))} sellers are at full capacity in every week shown"
+        sellers_now = formats.count(round(float(headcount.mean()), 1))
+        finding = f"All {sellers_now} sellers are at full capacity in every week shown"
     else:
         last_short = int(np.flatnonzero(short)[-1])
         finding = (
@@ -1010,11 +1081,9 @@ def capacity_ramp(
             final = weeks[-1]
             finding += f"capacity is not full by {_MONTHS[final.month - 1]} {final.year}"
     ax = _finish(ax, own=own, finding=title or finding, about="Number of sellers, by week")
-    if len(rows) > 1:
-        _label_lines(
-            ax,
-            [(day, headcount, "on the payroll", ORANGE), (day, productive, "capacity in full reps", BLUE)],
-        )
+    _label_lines(
+        ax, [(day, headcount, "on the payroll", ORANGE), (day, productive, "capacity in full reps", BLUE)]
+    )
     return ax
 
 
@@ -1046,7 +1115,8 @@ def ramp_curve(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None
     roles = rows["role"].astype(str) if "role" in rows else pd.Series("", index=rows.index)
     names = list(dict.fromkeys(roles))
     dashes = ("-", "--", "-.", (0, (1, 1.2)))
-    lines, full = [], {}
+    lines: list[tuple[Floats, Floats, str, str]] = []
+    full: dict[str, int | None] = {}
     for place, name in enumerate(names):
         curve = rows[roles == name].sort_values("month_of_tenure")
         month, productivity = _floats(curve["month_of_tenure"]), _floats(curve["productivity"])
@@ -1057,14 +1127,12 @@ def ramp_curve(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None
         full[name] = int(month[reached[0]]) if reached.size else None
     first, last = float(rows["month_of_tenure"].min()), float(rows["month_of_tenure"].max())
     ax.axhline(1.0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    ax.annotate("fully productive", (1.0, 1.0), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
-                ha="right", va="bottom", color=MUTED, size=_SMALL)  # fmt: skip
     ax.set_xlim(first - 0.4, last + 0.4)
     ax.set_ylim(0, max(1.15, float(rows["productivity"].max()) * 1.12))
     ax.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: formats.count(value)))
     _tick(ax.yaxis, formats.percent, most=5)
-    ax.yaxis.grid(True)
+    _grid(ax.yaxis)
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("Month of tenure")
     known = {name: month for name, month in full.items() if month is not None}
@@ -1072,9 +1140,9 @@ def ramp_curve(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None
         best = formats.percent(float(rows["productivity"].max()))
         finding = f"A newcomer reaches {best} of a full rep by month {formats.count(last)}"
     elif len(names) == 1:
-        month = known[names[0]]
-        before = rows[rows["month_of_tenure"] < month]
-        finding = f"A newcomer is fully productive in month {month}"
+        reached_in = known[names[0]]
+        before = rows[rows["month_of_tenure"] < reached_in]
+        finding = f"A newcomer is fully productive in month {reached_in}"
         if len(before):
             done = formats.count(round(float(before["productivity"].sum()), 1))
             finding += f"; the first {len(before)} months yield the work of {done}"
@@ -1089,7 +1157,9 @@ def ramp_curve(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None
         if len(known) < len(names):
             never = ", ".join(_shortened(name) for name in names if name not in known)
             finding += f"; not within the months shown: {never}"
-    ax = _finish(ax, own=own, finding=title or finding, about="Productivity, as a share of a full rep")
+    ax = _finish(
+        ax, own=own, finding=title or finding, about="Productivity by month of tenure; 100 % is a full rep"
+    )
     if len(names) > 1:
         _label_lines(ax, lines)
     return ax

@@ -541,7 +541,8 @@ def _quarter_labels(dates: pd.Series, starts_in_month: int) -> pd.Series:
     for month in months.dropna().unique():
         day = date(int(month) // 12, int(month) % 12 + 1, 1)
         labels[month] = str(quarter_of(day, fiscal_year_starts_in_month=starts_in_month))
-    return months.map(labels).astype(object)
+    named: pd.Series = months.map(labels).astype(object)
+    return named
 
 
 def _after(quarter: Quarter) -> pd.Timestamp:
@@ -646,7 +647,7 @@ def _win_rate(select: Selection) -> pd.DataFrame:
     created = select.created
     rows = select.shares(created["status"].eq("won"), created["group"], of="opportunities created")
     still_open = created[created["status"] == "open"].groupby("group").size()
-    return _noted(rows, still_open, "{} of them still open: the rate can still rise, do not compare")
+    return _noted(rows, still_open, f"{{}} of them still open ({INCOMPLETE}: the rate can still rise)")
 
 
 def _win_rate_closed(select: Selection) -> pd.DataFrame:
@@ -1065,7 +1066,7 @@ _ENTRIES = (
     ),
     Measure(
         name="sales_cycle_days",
-        label="Sales cycle, average",
+        label="Average sales cycle",
         unit="days",
         better="lower",
         definition=(
@@ -1078,7 +1079,7 @@ _ENTRIES = (
     ),
     Measure(
         name="sales_cycle_median_days",
-        label="Sales cycle, median",
+        label="Median sales cycle",
         unit="days",
         better="lower",
         definition=(
@@ -1091,7 +1092,7 @@ _ENTRIES = (
     ),
     Measure(
         name="sales_cycle_won_median_days",
-        label="Sales cycle of deals won, median",
+        label="Median sales cycle of deals won",
         unit="days",
         better="lower",
         definition="Half of the deals won in the period took no longer from first contact to close [A7].",
@@ -1309,7 +1310,7 @@ _ENTRIES = (
     ),
     Measure(
         name="stage_days",
-        label="Days in stage, median",
+        label="Median days in stage",
         unit="days",
         better="lower",
         definition="Half of the stays in a stage that ended in the period were at most this long [A8].",
@@ -1698,7 +1699,7 @@ def bottleneck(
         ("days", "stage_days"),
     )
     for kind, name in kinds:
-        actual = measure(name, tables, quarter=quarter, by="stage").set_index("stage")
+        actual = measure(name, tables, quarter=quarter, by="stage").set_index("stage").to_dict("index")
         usual = measure(name, tables, by="stage").set_index("stage")["value"]
         for stage in tables.stages:
             norm = float(usual[stage])
@@ -1706,7 +1707,7 @@ def bottleneck(
                 wanted = norms.get(stage, StageNorm())
                 given = wanted.conversion if kind == "conversion" else wanted.median_days
                 norm = math.nan if given is None else float(given)
-            row = actual.loc[stage]
+            row = actual[stage]
             estimate = Estimate(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
             found.append(_shortfall(stage, kind, estimate, norm, period, given=norms is not None))
     short = [candidate for candidate in found if candidate.shortfall > 0]

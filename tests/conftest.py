@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with real data sets, which are not ours to ship; tests on them are skipped where it is absent."""
+    """The folder with real data sets, which are not ours to ship; without it, tests on them are skipped."""
     named = os.environ.get("SALESSIM_REAL_DATA")
     folder = Path(named) if named else REPOSITORY / ".." / "shared" / "data"
     if not (folder / "maven_crm").is_dir():
@@ -23,7 +23,7 @@ def real_data() -> Path:
 
 @pytest.fixture
 def write_export(tmp_path: Path) -> Callable[[Mapping[str, str | bytes]], Path]:
-    """A function that writes files (name → text in UTF-8, or bytes) as an export folder and returns the folder."""
+    """A function that writes files (name → text in UTF-8, or bytes) into an export folder and returns it."""
 
     def write(files: Mapping[str, str | bytes]) -> Path:
         folder = tmp_path / "export"

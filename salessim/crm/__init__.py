@@ -1,10 +1,14 @@
 """CRM exports into canonical tables, with a report on everything that is wrong with them.
 
+:func:`read` is the way in. How a user describes another CRM in YAML stands in
+:mod:`salessim.crm.columnmap`, how to add a quality rule in :mod:`salessim.crm.rules`.
+
 >>> from salessim.crm import shipped_maps
 >>> shipped_maps()
 ('maven_crm', 'salessim_csv')
 """
 
+from salessim.crm.asof import as_seen_on
 from salessim.crm.canonical import NO_SEGMENTS, SEGMENT_MISSING, Tables
 from salessim.crm.columnmap import ColumnMap, read_map, shipped_maps
 from salessim.crm.importer import read
@@ -21,6 +25,7 @@ __all__ = [
     "Rule",
     "SourceFile",
     "Tables",
+    "as_seen_on",
     "read",
     "read_map",
     "shipped_maps",

@@ -175,9 +175,9 @@ class Tables:
     quality: QualityReport
     files: tuple[SourceFile, ...]
     column_map: str
-    column_map_reason: str
     stages: tuple[str, ...]
     fiscal_year_starts_in_month: int = 1
+    column_map_reason: str = ""
 
     def with_rep_columns(self) -> pd.DataFrame:
         """Return the opportunities with each seller's manager, region and role beside them.

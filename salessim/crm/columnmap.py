@@ -207,6 +207,14 @@ class ColumnMap(BaseModel):
         """The open stages, in the order in which a deal passes them."""
         return tuple(stage for stage, status in self.stages.items() if status == "open")
 
+    @property
+    def words(self) -> list[str]:
+        """Words that the export must contain if this map fits; they give away the encoding of its files."""
+        tables = self.tables.values()
+        headers = [header for table in tables for header in table.columns.values()]
+        signs = [sign for table in tables if table.numbers for sign in table.numbers.currency_signs]
+        return [*headers, *self.stages, *(self.statuses or {}), *self.numbers.currency_signs, *signs]
+
 
 def _check_table(name: str, table: TableMap) -> None:
     spec, where = SPECS[name], f"tables.{name}"

@@ -102,9 +102,9 @@ def read(
         quality=quality,
         files=tuple({file.name: file for batch in batches.values() for file in batch.files}.values()),
         column_map=chosen.name,
-        column_map_reason=reason,
         stages=chosen.open_stages,
         fiscal_year_starts_in_month=fiscal_year_starts_in_month,
+        column_map_reason=reason,
     )
 
 
@@ -113,11 +113,11 @@ def read(
 
 @dataclass(frozen=True)
 class _Export:
-    """The folder with its delimited files; each is opened at most once per encoding."""
+    """The folder with its delimited files; each is opened at most once per column map."""
 
     folder: Path
     paths: tuple[Path, ...]
-    opened: dict[tuple[str, str | None], TextFile]
+    opened: dict[tuple[str, str], TextFile]  # by file name and column map
 
     @classmethod
     def open(cls, folder: Path) -> _Export:
@@ -142,10 +142,10 @@ class _Export:
     def matching(self, pattern: str) -> list[Path]:
         return [path for path in self.paths if fnmatch(path.name.casefold(), pattern.casefold())]
 
-    def text(self, path: Path, encoding: str | None) -> TextFile:
-        key = (path.name, encoding)
+    def text(self, path: Path, column_map: ColumnMap) -> TextFile:
+        key = (path.name, column_map.name)
         if key not in self.opened:
-            self.opened[key] = open_text(path, encoding=encoding)
+            self.opened[key] = open_text(path, encoding=column_map.encoding, words=column_map.words)
         return self.opened[key]
 
 
@@ -181,7 +181,7 @@ def _misfit(export: _Export, column_map: ColumnMap) -> tuple[str, int]:
             there = listed([path.name for path in export.paths])
             return f"file '{table.file}' is missing; the folder has {there}", headers
         for path in paths:
-            _, found = pick_delimiter(export.text(path, column_map.encoding).text, expected=_expected(table))
+            _, found = pick_delimiter(export.text(path, column_map).text, expected=_expected(table))
             problem = required_headers_missing(
                 path.name, found=found, required=table.required_headers, optional=table.optional_headers
             )
@@ -230,7 +230,7 @@ def _read_table(export: _Export, column_map: ColumnMap, name: str, table: TableM
     batch = _Batch(name, [], pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {}, [], {})
     parts = []
     for path in paths:
-        file = export.text(path, column_map.encoding)
+        file = export.text(path, column_map)
         delimiter, _ = pick_delimiter(file.text, expected=_expected(table))
         found = records(file.text, delimiter=delimiter)
         size = len(found.values) + len(found.malformed)
@@ -399,7 +399,8 @@ def _refuse_unknown(batch: _Batch, table: TableMap, column: str, known: Mapping[
     raise DataError(
         f"unknown {column}:\n" + "\n".join(lines[:8] + more) + "\n"
         f"The column map knows {listed(list(known), most=20)}. "
-        f"Add it under '{plural}' in the column map, with its status: open, won or lost"
+        f"Add it under '{plural}' in the column map (in a copy, when it is a shipped one), with its status: "
+        "open, won or lost"
     )
 
 
@@ -601,8 +602,8 @@ def _notes(export: _Export, column_map: ColumnMap, batches: Mapping[str, _Batch]
     unread = [path.name for path in export.paths if path.name not in read_files]
     if unread:
         notes.append(f"Files not read, because the column map names no such file: {', '.join(unread)}.")
-    for opened in export.opened.values():
-        if opened.guessed and opened.name in read_files:
+    for (name, used_by), opened in export.opened.items():
+        if opened.guessed and name in read_files and used_by == column_map.name:
             notes.append(
                 f"{opened.name}: not UTF-8; read as {opened.encoding} by its letters. If names look wrong, "
                 "set 'encoding' in the column map."

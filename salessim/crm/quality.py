@@ -52,7 +52,7 @@ class QualityReport:
     ...     columns=ISSUE_COLUMNS,
     ... )
     >>> counts = pd.DataFrame([["opportunities", "deals.csv", 2, 1, 1, 1, 0]], columns=COUNT_COLUMNS)
-    >>> report = QualityReport(issues, counts, notes=())
+    >>> report = QualityReport(issues, counts)
     >>> report.summary()[["rule", "rows", "example"]].values.tolist()  # doctest: +NORMALIZE_WHITESPACE
     [['no close date', 1, 'deals.csv row 2 (D1): closed: blank'],
      ['misspelt', 1, 'product: X → Y (1 row)']]
@@ -60,7 +60,7 @@ class QualityReport:
 
     issues: pd.DataFrame
     counts: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> pd.DataFrame:
         """Return one line per rule that hit, worst first: rule, severity, rows, example, what_to_do.
@@ -110,7 +110,7 @@ def write_quality_report(report: QualityReport, path: str | Path) -> Path:
     ...     [["accounts", "a.csv", 2, "=1+1", "account", "=1+1", "exact duplicate", "rejected", "Merge."]],
     ...     columns=ISSUE_COLUMNS,
     ... )
-    >>> report = QualityReport(issues, counts=pd.DataFrame(), notes=())
+    >>> report = QualityReport(issues, counts=pd.DataFrame())
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = write_quality_report(report, Path(folder, "quality.csv"))
     ...     print(path.read_text(encoding="utf-8-sig").splitlines()[1])

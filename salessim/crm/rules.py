@@ -69,7 +69,14 @@ Hits: TypeAlias = "Iterable[tuple[str, pd.Series[str]]]"
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of fault: in which tables, how bad it is, what it means and what to do about it."""
+    """One kind of fault: in which tables, how bad it is, what it means and what to do about it.
+
+    >>> rule = RULES["stale open deal"]
+    >>> rule.severity, rule.tables
+    ('suspicious', ('opportunities',))
+    >>> print(rule.meaning)
+    The deal is open for longer than any deal in this export ever took to be won or lost.
+    """
 
     name: str
     tables: tuple[str, ...]

@@ -39,6 +39,8 @@ _BOMS = (  # the UTF-32 marks begin with the UTF-16 ones, so they come first
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Likeliest first; the later ones are only taken when words of the column map prove them.
+_CODE_PAGES = ("cp1250", "cp1251", "cp1252", "iso8859_2", "koi8_r", "cp866", "cp852")
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -90,12 +92,15 @@ class Records:
     malformed: tuple[Malformed, ...]
 
 
-def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str, str, bool]:
+def decode(
+    data: bytes, *, name: str, encoding: str | None = None, words: Sequence[str] = ()
+) -> tuple[str, str, bool]:
     """Return text, encoding, and whether the encoding was guessed.
 
-    A byte-order mark decides; then UTF-8, strictly; else the likeliest of Windows-1250 (Polish), 1251
-    (Russian) and 1252 (western). A short text can fool the guess, so ``encoding`` in the column map
-    overrides it. A DataError names the file when the bytes are no text.
+    A byte-order mark decides; then UTF-8, strictly; then the code page under which most of ``words`` (headers
+    and stages of the column map) appear in the text; else the likeliest of Windows-1250 (Polish), 1251
+    (Russian) and 1252 (western). A short text can fool that guess, so ``encoding`` in the column map
+    overrides all but the mark. A DataError names the file when the bytes are no text.
 
     >>> decode("Łódź".encode("utf-16"), name="deals.csv")
     ('Łódź', 'utf-16', False)
@@ -112,8 +117,7 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
             try:
                 chosen, text = "utf-8", data.decode("utf-8")
             except UnicodeDecodeError:
-                guessed = True
-                chosen = _guess(data)
+                chosen, guessed = _guess(data, words)
                 text = data.decode(chosen)
     except (UnicodeDecodeError, LookupError) as error:
         raise DataError(
@@ -130,20 +134,34 @@ def decode(data: bytes, *, name: str, encoding: str | None = None) -> tuple[str,
     return text, chosen, guessed
 
 
-def _guess(data: bytes) -> str:
-    # Only lines with other than ASCII letters tell encodings apart; the rest would drown them.
-    telling = b"\n".join(line for line in data.splitlines() if not line.isascii())
-    # Cyrillic writes whole words in high bytes, Latin scripts single letters: far more reliable on the few
-    # words of an export than letter statistics, which then choose between the Latin code pages.
+def _guess(data: bytes, words: Sequence[str]) -> tuple[str, bool]:
+    """The likeliest code page, and whether it is a guess rather than known by the words of the column map."""
+    # Only lines with other than ASCII letters tell code pages apart; the rest would drown them.
+    telling = b"\n".join(line for line in data.splitlines() if not line.isascii())[:200_000]
+    known = [word for word in words if not word.isascii()]
+    hits = {page: sum(w in telling.decode(page, "replace") for w in known) for page in _CODE_PAGES}
+    if any(hits.values()):
+        return max(_CODE_PAGES, key=lambda page: hits[page]), False
+    # Cyrillic writes whole words in high bytes, Latin scripts single letters. On the few words of an export
+    # this is far more reliable than letter statistics.
     in_words = sum(map(len, re.findall(rb"[\x80-\xff]{4,}", telling)))
-    high = len(re.findall(rb"[\x80-\xff]", telling))
-    candidates = ["cp1251"] if in_words > high / 2 else ["cp1250", "cp1252"]
-    best = from_bytes(telling[:200_000], cp_isolation=candidates).best()
-    return best.encoding if best else candidates[0]
+    if in_words > len(re.findall(rb"[\x80-\xff]", telling)) / 2:
+        return "cp1251", True
+    # So are signs inside words: Polish read as western has them (Spó³ka), and the other way round.
+    signs = {page: _signs_in_words(telling.decode(page, "replace")) for page in ("cp1250", "cp1252")}
+    if signs["cp1250"] != signs["cp1252"]:
+        return min(signs, key=lambda page: signs[page]), True
+    best = from_bytes(telling, cp_isolation=list(signs)).best()
+    return (best.encoding if best else "cp1250"), True
 
 
-def open_text(path: Path, *, encoding: str | None = None) -> TextFile:
-    """Read a file as text; a DataError says when it is empty, unreadable or no text.
+def _signs_in_words(text: str) -> int:
+    words = re.findall(r"[^\x00-@\[-`{-\x7f]{2,}", text)  # runs of ASCII letters and anything beyond ASCII
+    return sum(not letter.isalpha() for word in words for letter in word)
+
+
+def open_text(path: Path, *, encoding: str | None = None, words: Sequence[str] = ()) -> TextFile:
+    """Read a file as text (see :func:`decode`); a DataError says when it is empty, unreadable or no text.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +174,7 @@ def open_text(path: Path, *, encoding: str | None = None) -> TextFile:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
-    text, codec, guessed = decode(data, name=path.name, encoding=encoding)
+    text, codec, guessed = decode(data, name=path.name, encoding=encoding, words=words)
     if not text.strip():
         raise DataError(f"{path.name}: the file is empty; export it again with its header line")
     return TextFile(path.name, hashlib.sha256(data).hexdigest(), len(data), codec, guessed, text)

@@ -11,7 +11,7 @@ number, the factor on the rep's wins; it is matched by a lognormal law (exact fo
 integrated by Gauss-Hermite nodes. All reps share the node: that is what makes them win and lose together.
 
 Amounts live on an even grid; exponential tilting keeps heavy tails from wrapping around (Grübel and
-Hermesmeier 1999). A grid step is about 1/48 of the mean deal.
+Hermesmeier 1999). A grid step is about 1/24 of the mean deal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtr
 
 from salessim.engine.outcome import Outcome, counted
-from salessim.engine.rates import Rates, rates_of
+from salessim.engine.rates import OpenDeals, Rates, rates_of
 from salessim.model import DealSize, Scenario
 
 __all__ = ["ExactOutcome", "deal_size_on_grid"]
@@ -35,9 +35,9 @@ FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
 
 SHOCK_NODES = 9
-STEPS_PER_DEAL = 48
+STEPS_PER_DEAL = 24
 TEAM_STEPS_PER_DEAL = 4  # a total of many deals is smooth
-MOST_STEPS = 2**14  # with so many deals in sight the law is smooth
+MOST_STEPS = 2**13  # with so many deals in sight the law is smooth
 TILT = 20.0
 
 
@@ -118,6 +118,9 @@ class ExactOutcome(Outcome):
         self.rates = rates_of(scenario) if rates is None else rates
         nodes, weights = np.polynomial.hermite_e.hermegauss(SHOCK_NODES if self.rates.shock_cv else 1)
         self._nodes, self._weights = nodes, weights / weights.sum()
+        self._deals_of: list[list[OpenDeals]] = [[] for _ in self.reps]
+        for deal in self.rates.open_deals:
+            self._deals_of[deal.rep].append(deal)
         self._solved_reps: dict[tuple[int, ...], _Reps] = {}
         self._solved_team: dict[tuple[int, ...], tuple[FloatArray, FloatArray]] = {}
 
@@ -262,8 +265,7 @@ class ExactOutcome(Outcome):
         rates = self.rates
         deals = sorted(
             (deal.segment, -1.0 if deal.amount is None else deal.amount, deal.deals, deal.chances.tobytes())
-            for deal in rates.open_deals
-            if deal.rep == rep
+            for deal in self._deals_of[rep]
         )
         wins = rates.wins[rep][..., quarters].tobytes()
         return (wins, float(rates.skill_mean[rep]), float(rates.skill_cv[rep]), tuple(deals))
@@ -299,9 +301,9 @@ class ExactOutcome(Outcome):
         known = np.zeros(grid.steps)  # law of the sum of those with a known amount
         known[0] = 1.0
         numbers = [np.ones(1) for _ in sizes]  # law of the number won of the others, by segment
-        for deal in self.rates.open_deals:
+        for deal in self._deals_of[rep]:
             chance = float(deal.chances[quarters].sum())
-            if deal.rep != rep or chance == 0:
+            if chance == 0:
                 continue
             for _ in range(deal.deals):
                 if deal.amount is None:

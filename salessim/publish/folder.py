@@ -82,18 +82,16 @@ def replaced(out: Path) -> Iterator[Work]:
         if not _locked(lock):
             raise WorkspaceError(f"{out}: another run is writing this report; wait until it has finished")
         try:
-            _recover(work, out)
-            _clear(work)
+            _clear(work, out)
             for part in (work.source, work.scratch, work.report):
                 part.mkdir()
             yield work
             _swap(work, out)
         finally:
-            _clear(work)
-    # another run may have taken the folder meanwhile; then it is not empty and stays
-    with suppress(OSError):
-        lock_path.unlink()
-        work.root.rmdir()
+            _clear(work, out)
+            with suppress(OSError):  # Windows keeps files that are open; the next run finds and uses them
+                lock_path.unlink()
+                work.root.rmdir()
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -116,15 +114,14 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _recover(work: Work, out: Path) -> None:
-    # killed between the two renames of _swap: the good report still waits in the work folder
+def _clear(work: Work, out: Path) -> None:
+    """Empty the work folder, of this run or of a killed one; the lock stays."""
     if work.previous.exists() and not out.exists():
-        work.previous.rename(out)
-
-
-def _clear(work: Work) -> None:
+        # stopped between the two renames of _swap: the good report still waits here
+        with suppress(OSError):
+            work.previous.rename(out)
     for part in work.root.iterdir():
-        if part.is_dir():  # all but the lock
+        if part.is_dir() and (part != work.previous or out.exists()):
             shutil.rmtree(part, ignore_errors=True)
 
 
@@ -134,8 +131,6 @@ def _swap(work: Work, out: Path) -> None:
             out.rename(work.previous)
         work.report.rename(out)
     except OSError as failure:
-        if work.previous.exists() and not out.exists():
-            work.previous.rename(out)
         raise WorkspaceError(
             f"{out}: cannot be replaced ({failure.strerror}); close programs that have it open"
         ) from failure

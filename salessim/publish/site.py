@@ -42,11 +42,7 @@ def write(bundle: Bundle, *, work: Work) -> None:
     """
     _write_sources(bundle, work=work)
     _run_sphinx(bundle, work=work)
-    for leftover in (".buildinfo", "objects.inv"):
-        (work.report / leftover).unlink(missing_ok=True)
-    shutil.rmtree(work.report / "_sources", ignore_errors=True)
-    for source_map in (work.report / "_static").rglob("*.map"):
-        source_map.unlink()  # two megabytes that only a developer of the theme would look at
+    _tidy(work.report)
     for chapter in bundle.chapters:
         name = f"{NOTEBOOKS}/{chapter.name}.ipynb"
         shutil.copyfile(work.source / name, work.report / name)
@@ -56,6 +52,15 @@ def write(bundle: Bundle, *, work: Work) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     (work.report / PROVENANCE).write_text(_provenance(bundle), encoding="utf-8")
     _refuse_network(work.report)
+
+
+def _tidy(report: Path) -> None:
+    """Remove what Sphinx and its theme leave behind and no reader needs."""
+    for leftover in (".buildinfo", "objects.inv", "_static/webpack-macros.html"):
+        (report / leftover).unlink(missing_ok=True)
+    shutil.rmtree(report / "_sources", ignore_errors=True)
+    for source_map in (report / "_static").rglob("*.map"):
+        source_map.unlink()  # two megabytes for developers of the theme
 
 
 def _write_sources(bundle: Bundle, *, work: Work) -> None:

@@ -73,7 +73,11 @@ def test_plain_format_has_canonical_headers() -> None:
         ("    file: deals.csv", "    file: deals.csv\n    optional: [rep]", "'rep' cannot be optional"),
         ("    file: deals.csv", "    file: deals.csv\n    optional: [source]", "'source' is not among"),
         ("    file: deals.csv", "    file: deals.csv\n    required: false", "without deals cannot be read"),
-        ("    file: deals.csv", "    file: deals.csv\n    constants: {rep: Ann}", "in columns and in constants"),
+        (
+            "    file: deals.csv",
+            "    file: deals.csv\n    constants: {rep: Ann}",
+            "in columns and in constants",
+        ),
         (
             "    file: deals.csv",
             "    file: deals.csv\n    corrections: {amount: {a: b}}",
@@ -91,7 +95,11 @@ def test_plain_format_has_canonical_headers() -> None:
             "name: our_crm\nnumbers: {decimal: ',', thousands: ','}",
             "decimal and thousands are both ','",
         ),
-        ("name: our_crm", "name: our_crm\nnumbers: {decimals: ','}", "unknown key 'numbers.decimals'; allowed"),
+        (
+            "name: our_crm",
+            "name: our_crm\nnumbers: {decimals: ','}",
+            "unknown key 'numbers.decimals'; allowed",
+        ),
         ("name: our_crm", "name: our_crm\nstatuses: {O: open, W: won, L: lost}", "'Yes', 'No' must be open"),
         ("tables:", "tables: [", "line"),
     ],

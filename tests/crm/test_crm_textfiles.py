@@ -46,6 +46,24 @@ def test_a_declared_encoding_is_not_guessed() -> None:
     )
 
 
+@pytest.mark.parametrize("encoding", ["cp1250", "iso8859_2", "cp852"])
+def test_words_of_the_column_map_prove_the_encoding(encoding: str) -> None:
+    text = "Numer;Wartość\n1;ę\n"
+    found = decode(text.encode(encoding), name="d.csv", words=["Numer", "Wartość"])
+    assert found == (text, encoding, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Zofia Wzór;Spółka Gęś;Zakończone Wygrane;1 234,50 zł", "cp1250"),
+        ("£100;£200;Ann", "cp1252"),
+    ],
+)
+def test_signs_inside_words_and_currency_signs_tell_polish_from_western(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding), name="d.csv", words=["£"])[0] == text
+
+
 def test_nul_byte_is_refused_with_its_line() -> None:
     with pytest.raises(DataError, match=r"deals\.csv: line 2 contains a NUL byte"):
         decode(b"id,rep\n1,A\0nn\n", name="deals.csv")

@@ -35,16 +35,18 @@ INSPECT = """() => ({
 
 
 def skip_or_fail(reason: str) -> None:
-    """Skip a test whose tool is missing; fail instead where SALESSIM_REQUIRE_ALL=1 says that nothing may be."""
+    """Skip a test whose tool is missing; fail it where SALESSIM_REQUIRE_ALL=1 forbids that."""
     if os.environ.get("SALESSIM_REQUIRE_ALL") == "1":
         pytest.fail(f"{reason} (SALESSIM_REQUIRE_ALL=1)")
     pytest.skip(reason)
 
 
 def chromium() -> Path:
-    """The path of Chromium: SALESSIM_CHROMIUM, else the one on the PATH; skips the test where there is none."""
+    """The path of Chromium: SALESSIM_CHROMIUM, else the one on the PATH; skips the test if there is none."""
     wanted = os.environ.get("SALESSIM_CHROMIUM")
-    found = wanted or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = wanted or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if not found or not Path(found).is_file():
         skip_or_fail(f"no Chromium ({wanted or 'apt-get install chromium'}); SALESSIM_CHROMIUM can name one")
     return Path(str(found))
@@ -89,7 +91,7 @@ def check_site(index: Path, *, search_for: str | None = None) -> list[str]:
         here = "search.html"
         tab.goto(f"{(root / here).as_uri()}?q={word}", wait_until="load")
         try:
-            tab.wait_for_selector("#search-results li a", timeout=10_000)
+            tab.wait_for_selector("#search-results li a", timeout=5_000)
         except Exception:
             report(f"search does not find '{word}'")
         browser.close()
@@ -103,5 +105,7 @@ def check_site(index: Path, *, search_for: str | None = None) -> list[str]:
             if not target.is_file():
                 problems.append(f"{here}: link leads nowhere: {unquote(address)}")
             elif anchor and target in seen and unquote(anchor) not in seen[target]["ids"]:
-                problems.append(f"{here}: there is no #{unquote(anchor)} in {target.relative_to(root).as_posix()}")
+                problems.append(
+                    f"{here}: there is no #{unquote(anchor)} in {target.relative_to(root).as_posix()}"
+                )
     return problems

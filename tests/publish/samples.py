@@ -31,7 +31,11 @@ pd.DataFrame({"segment": ["SMB", "Enterprise"], "pipeline": ["USD 1,134,672", "U
 
 MARKDOWN = """\
 from IPython.display import Markdown
-Markdown(f"Quarter **{quarter}**, {trials} trials: $5 to $7 a deal.\\n\\n| rep | attained |\\n| --- | --- |\\n| Żółw Łąka | 64.0 % |")"""
+Markdown(f'''Quarter **{quarter}**, {trials} trials: $5 to $7 a deal.
+
+| rep | attained |
+| --- | --- |
+| Żółw Łąka | 64.0 % |''')"""
 
 
 def notebook(path: Path, cells: Sequence[str], *, parameters: str = PARAMETERS) -> Path:
@@ -96,8 +100,12 @@ def full(folder: Path, *, made_up: bool = True) -> Bundle:
             MARKDOWN,
         ],
     )
-    second = notebook(folder / "notebooks" / "02-quota-plan.ipynb", ["#: # Quota plan", "print(wanted_share)"])
-    glossary = "# Glossary\n\n## Win rate\n\nWon ÷ created, see [the chapter](../notebooks/01-pipeline.ipynb).\n"
+    second = notebook(
+        folder / "notebooks" / "02-quota-plan.ipynb", ["#: # Quota plan", "print(wanted_share)"]
+    )
+    glossary = (
+        "# Glossary\n\n## Win rate\n\nWon ÷ created, see [the chapter](../notebooks/01-pipeline.ipynb).\n"
+    )
     rhythm = "# Meeting rhythm\n\nBegin with the [glossary](glossary.md). A deal is worth $5, not $7.\n"
     return bundle(
         first,

@@ -43,9 +43,12 @@ def test_figures_stand_under_each_other(report: Path) -> None:
         tab = chromium.new_page()
         tab.goto((report / "notebooks" / "01-pipeline.html").as_uri())
         aligned = tab.eval_on_selector_all(
-            "table.dataframe tbody tr:first-child > *", "cells => cells.map(c => getComputedStyle(c).textAlign)"
+            "table.dataframe tbody tr:first-child > *",
+            "cells => cells.map(c => getComputedStyle(c).textAlign)",
         )
-        fonts = tab.evaluate("async () => { await document.fonts.ready; return document.fonts.check('16px Fira Sans') }")
+        fonts = tab.evaluate(
+            "async () => { await document.fonts.ready; return document.fonts.check('16px Fira Sans') }"
+        )
         chromium.close()
     assert aligned == ["right", "left", "right"]  # row number, segment, money
     assert fonts

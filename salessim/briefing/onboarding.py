@@ -1,0 +1,170 @@
+"""Chapter 3: who is ramping, what newcomers are asked for, and what a hire brings and a delay costs."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from salessim import formats
+from salessim.briefing.prepared import Briefing, bullets, day
+from salessim.engine import simulate
+from salessim.errors import ParameterError
+from salessim.model import Hire, Scenario
+from salessim.plans import quotas
+
+__all__ = ["capacity", "hiring", "newcomer_quotas", "onboarding_findings", "ramps"]
+
+
+def capacity(briefing: Briefing, *, extra_hires: int = 0, hire_start: str = "") -> pd.DataFrame:
+    """Headcount and ramped capacity by week: columns week, headcount, productive (full-rep equivalents).
+
+    ``extra_hires`` more reps start on ``hire_start`` ("" is the first day of the coming quarter).
+    """
+    scenario = _with_hires(briefing, extra_hires, _start(briefing, hire_start))
+    weeks = [day for quarter in scenario.calendar.periods() for day in quarter.week_starts()]
+    return pd.DataFrame(
+        {
+            "week": pd.to_datetime(weeks),
+            "headcount": scenario.headcount().sum(axis=0),
+            "productive": scenario.capacity().sum(axis=0),
+        }
+    )
+
+
+def ramps(briefing: Briefing, *, months: int = 12) -> pd.DataFrame:
+    """Productivity by month of tenure and role: columns month_of_tenure, productivity, role."""
+    rows = []
+    for role in briefing.scenario.roles:
+        weeks = np.arange(52 * months // 12)
+        level = role.ramp.productivity(weeks)
+        for month in range(months):
+            inside = np.floor(weeks * 12 / 52) == month
+            rows.append([month + 1, float(level[inside].mean()), role.name])
+    return pd.DataFrame(rows, columns=["month_of_tenure", "productivity", "role"])
+
+
+def onboarding_findings(briefing: Briefing, *, extra_hires: int = 2, hire_start: str = "") -> str:
+    """Capacity and hiring in sentences (Markdown), with what extra hires bring and a delay costs."""
+    b, scenario = briefing, briefing.scenario
+    now = capacity(b)
+    first = now.iloc[:13].mean(numeric_only=True)
+    ramping = int(((scenario.capacity()[:, 0] < 0.95) & (scenario.headcount()[:, 0] > 0)).sum())
+    lines = [
+        f"**{formats.count(round(first['headcount'], 1))} reps on the payroll carry the capacity of "
+        f"{formats.count(round(first['productive'], 1))} fully ramped ones in {b.upcoming}**"
+        + (f"; {ramping} of them are still ramping when it begins." if ramping else ".")
+    ]
+    if b.tables.reps["start"].isna().all():
+        lines.append(
+            "The export has no start dates, so everyone is taken as fully ramped. With start dates in the "
+            "CRM this chapter shows who is still ramping."
+        )
+    if extra_hires > 0:
+        lines += _what_if(b, extra_hires, _start(b, hire_start))
+    return bullets(lines)
+
+
+def _what_if(b: Briefing, extra_hires: int, start: date) -> list[str]:
+    before = simulate(b.scenario)
+    role = b.scenario.roles[0]
+    gains = {}
+    for delay in (0, 91):
+        later = start + timedelta(days=delay)
+        after = simulate(_with_hires(b, extra_hires, later))
+        gains[delay] = [
+            float(after.expected_bookings(p).sum() - before.expected_bookings(p).sum())
+            for p in b.outcome.periods
+        ]
+    by_quarter = ", ".join(
+        f"{b.money(gain)} in {period}" for period, gain in zip(b.outcome.periods, gains[0], strict=True)
+    )
+    decide = start - timedelta(weeks=role.hiring_lead_weeks)
+    full = start + timedelta(weeks=role.ramp.weeks_to_full())
+    total, late = sum(gains[0]), sum(gains[91])
+    lines = [
+        f"**{extra_hires} more hires ({role.name}) on {start} bring {b.money(total)} of expected bookings "
+        f"until the end of {b.outcome.periods[-1]}**: {by_quarter}. They are fully ramped on {full}"
+        + (f"; the decision must fall by {decide}" if role.hiring_lead_weeks else "")
+        + ".",
+        f"**Starting three months later costs {b.money(total - late)}** of that.",
+    ]
+    inbound = [s.name for g in b.scenario.segments for s in g.sources if s.kind == "inbound"]
+    if inbound:
+        lines.append(
+            "Hires add only what they find themselves: leads from "
+            f"{', '.join(dict.fromkeys(inbound))} are a team total, which more reps share."
+        )
+    return lines
+
+
+def hiring(briefing: Briefing) -> str:
+    """Who is still ramping or planned to start, and when they carry their weight (Markdown table)."""
+    scenario = briefing.scenario
+    begin = scenario.calendar.periods()[0].start
+    rows = []
+    for rep in scenario.team():
+        if rep.start is None:
+            continue
+        role = scenario.role(rep.role)
+        ramp = role.ramp
+        full = rep.start + timedelta(weeks=ramp.weeks_to_full())
+        if full <= begin:
+            continue
+        decide = rep.start - timedelta(weeks=role.hiring_lead_weeks)
+        certified = rep.start + timedelta(weeks=ramp.training_weeks)
+        decided = "in the team" if rep.start < begin else decide
+        trained = certified if ramp.training_weeks else formats.MISSING
+        rows.append([rep.name, rep.role, decided, rep.start, trained, full])
+    if not rows:
+        return "Nobody is ramping, and no hire is planned."
+    header = ["rep", "role", "decide by", "start", "training ends, first leads", "fully ramped (95 %)"]
+    return formats.table(header, rows)
+
+
+def newcomer_quotas(briefing: Briefing) -> str:
+    """Quotas of those who are still ramping (Markdown table): leads first, revenue later."""
+    scenario, plan = briefing.scenario, briefing.plan
+    table = quotas(plan, scenario)
+    full = quotas(plan, scenario).max()
+    newcomers = [
+        rep for rep in scenario.team() if rep.start is not None and (table.loc[rep.name] < full).any()
+    ]
+    if not newcomers:
+        return "Everyone carries a full quota."
+    rows: list[list[object]] = []
+    for rep in newcomers:
+        amounts = [float(amount) for amount in table.loc[rep.name].to_numpy()]
+        cells = [
+            formats.money(amount, briefing.currency) if math.isfinite(amount) else "no revenue quota"
+            for amount in amounts
+        ]
+        rows.append([rep.name, *cells])
+    text = formats.table(["rep", *table.columns], rows)
+    relief = plan.ramp_relief
+    if relief.leads_first_months:
+        text += (
+            f"\n\nIn the first {relief.leads_first_months} months the target is "
+            f"{relief.qualified_leads_per_month:g} qualified leads a month instead of revenue."
+        )
+    return text
+
+
+def _start(briefing: Briefing, hire_start: str) -> date:
+    return day("hire_start", hire_start) or briefing.scenario.calendar.periods()[0].start
+
+
+def _with_hires(briefing: Briefing, number: int, start: date) -> Scenario:
+    if number == 0:
+        return briefing.scenario
+    if number < 0:
+        raise ParameterError(f"extra_hires is {number}; it must be 0 or more")
+    scenario = briefing.scenario
+    extra = Hire(role=scenario.roles[0].name, start=start, count=number)
+    # through validation again: a hire on the day of a planned one would have the same name
+    try:
+        return Scenario.model_validate({**dict(scenario), "hires": (*scenario.hires, extra)})
+    except ValueError:
+        return _with_hires(briefing, number, start + timedelta(days=1))
