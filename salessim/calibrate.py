@@ -525,7 +525,8 @@ def _stages(tables: Tables, segment: str, seen: pd.DataFrame, notes: _Notes) -> 
     history = history[history["opportunity_id"].isin(seen["opportunity_id"])]
     names = [stage for stage in tables.stages if (history["stage"] == stage).any()]
     if not names:
-        names = ["opportunity"]
+        claimed = seen.loc[seen["status"] == "open", "stage"].unique()
+        names = [str(claimed[0])] if len(claimed) == 1 else ["opportunity"]
         entered = seen[["created"]].to_numpy()
     else:
         first = history.pivot_table(index="opportunity_id", columns="stage", values="entered", aggfunc="min")

@@ -217,9 +217,9 @@ def _number(number: float, thing: str) -> str:
 
 def _chance(share: float) -> str:
     """A share or probability; what is small but possible is not written as 0 %, nor its opposite as 100 %."""
-    if 0 < share < 0.005:
+    if 0 < share < 0.01:
         return "under 1 %"
-    return "over 99 %" if 0.995 < share < 1 else formats.percent(share)
+    return "over 99 %" if 0.99 < share < 1 else formats.percent(share)
 
 
 def _in(currency: str) -> str:
@@ -973,7 +973,7 @@ def bookings_forecast(
     for name, at, level in (("P10", p10, 0.9), ("P50", p50, 0.5), ("P90", p90, 0.1)):
         ax.scatter([at], [level], s=44, color=BLUE, zorder=3)
         # the plan's line would cross a label on the right of its point
-        crossed = plan is not None and at <= plan < at + 0.3 * (right - left)
+        crossed = plan is not None and at <= plan < at + 0.38 * (right - left)
         ax.annotate(
             f"{name}  {_money(at, currency)}", (at, level), (-9 if crossed else 9, -13 if crossed else 5),
             textcoords="offset points", ha="right" if crossed else "left", weight="semibold", color=BLUE,
@@ -989,7 +989,7 @@ def bookings_forecast(
             f"{formats.percent(LEVEL)}; even odds for {_money(p50, currency)}"
         )
     else:
-        if (plan > amount[-1] and chance[-1] > 0.005) or (plan < amount[0] and chance[0] < 0.995):
+        if (plan > amount[-1] and chance[-1] > 0.02) or (plan < amount[0] and chance[0] < 0.98):
             raise ParameterError(f"plan is {plan:g}; the forecast covers {amount[0]:g} to {amount[-1]:g}")
         reached = float(np.interp(plan, amount, chance))
         ax.axvline(plan, color=ORANGE, linewidth=1.6)

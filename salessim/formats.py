@@ -90,11 +90,14 @@ def span(low: float, high: float, unit: str, currency: str = "") -> str:
 
     >>> span(0.6, 0.75, "share"), span(1e6, 2e6, "money", "EUR")
     ('60.0 % to 75.0 %', 'EUR 1,000,000 to 2,000,000')
+    >>> span(44.2, 46.1, "days")
+    '44 to 46 days'
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return MISSING
-    last = figure(high, unit, currency)
-    return f"{figure(low, unit, currency)} to {last.removeprefix(currency + ' ') if currency else last}"
+    first, last = figure(low, unit, currency), figure(high, unit, currency)
+    # what both ends share is said once: the currency in front, the word "days" behind
+    return f"{first.removesuffix(' days')} to {last.removeprefix(currency + ' ') if currency else last}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

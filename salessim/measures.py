@@ -14,6 +14,7 @@ Nothing here is random.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -57,6 +58,7 @@ __all__ = [
     "median_estimate",
     "open_ages_days",
     "overview",
+    "overview_table",
     "pipeline_by_stage",
     "pipeline_value",
     "share_estimate",
@@ -144,7 +146,12 @@ def _wilson(successes: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
         share = successes / n
         centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return share, np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    # rounding must not put a share of 0 or 1 outside its own interval
+    return (
+        share,
+        np.minimum(np.maximum(centre - half, 0), share),
+        np.maximum(np.minimum(centre + half, 1), share),
+    )
 
 
 def _t_half(n: Floats, deviation: Floats) -> Floats:
@@ -318,14 +325,6 @@ class Selection:
         """Whether the export covers the whole quarter."""
         return self.is_over(quarter) and quarter >= (self.cut.first_complete_quarter or quarter)
 
-    def incomplete(self, quarter: Quarter) -> str:
-        """Words on why figures of a quarter are not to be compared; empty for a complete quarter."""
-        if not self.is_over(quarter):
-            return f"{INCOMPLETE}: {quarter} was not over on {self.tables.as_of}"
-        if not self.is_complete(quarter):
-            return f"{INCOMPLETE}: the export is cut off on the left, so figures of {quarter} are an artefact"
-        return ""
-
     def quarters_of(self, dates: pd.Series) -> pd.Series:
         """Label of the fiscal quarter of each date, such as 2017Q3; None where the date is missing."""
         return _quarter_labels(dates, self.tables.fiscal_year_starts_in_month)
@@ -394,12 +393,10 @@ class Selection:
 
     @cached_property
     def closed(self) -> pd.DataFrame:
-        """Deals closed in the period, with ``cycle_days`` from first contact to close (NaN when unknown)."""
+        """Deals closed in the period, with ``cycle_days`` from first contact to close (NaN when undated)."""
         deals = self.tables.opportunities
         rows = self.dated(deals[deals["status"] != "open"], "closed")
-        cycle = (rows["closed"] - rows["created"]).dt.days.astype(float)
-        # a deal cannot close before it begins: such a pair of dates says nothing about the cycle
-        return rows.assign(cycle_days=cycle.where(cycle >= 0))
+        return rows.assign(cycle_days=(rows["closed"] - rows["created"]).dt.days.astype(float))
 
     @cached_property
     def won(self) -> pd.DataFrame:
@@ -421,12 +418,11 @@ class Selection:
     @cached_property
     def visits(self) -> pd.DataFrame:
         """Visits of deals to stages: stage, entered, left (NaT while there), moved_on, undecided, first."""
-        columns = ["opportunity_id", "status", "closed", *(set(_DEALS) - {"quarter"})]
+        columns = ["opportunity_id", "status", "closed", "rep", "segment", "source", "product", "account"]
         history = self.tables.stage_history
         rank = {stage: position for position, stage in enumerate(self.tables.stages)}
         rows = history[history["stage"].isin(list(rank))].merge(
-            self.tables.opportunities[[c for c in columns if c in self.tables.opportunities]],
-            on="opportunity_id",
+            self.tables.opportunities[columns], on="opportunity_id"
         )
         rows = rows.assign(rank=rows["stage"].map(rank).astype(int))
         rows = rows.sort_values(["opportunity_id", "entered", "rank"], kind="stable", ignore_index=True)
@@ -514,13 +510,16 @@ class Selection:
     def undated(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Add to the notes how many open deals have no date of first contact and do not count."""
         undated = self.open[self.open["created"].isna()].groupby("group").size()
-        return _noted(rows, undated, "{} open deals without a date of first contact are not counted")
+        return _noted(rows, undated, "{} open deal(s) without a date of first contact not counted")
 
 
 def _noted(rows: pd.DataFrame, numbers: pd.Series, words: str) -> pd.DataFrame:
-    """Add a note to each group whose number is above 0; ``{}`` in the words is the number."""
+    """Add a note to each group with a number above 0; in the words {} is the number, (s) its plural."""
     numbers = numbers.reindex(rows.index).fillna(0)
-    texts = [words.format(formats.count(number)) if number > 0 else "" for number in numbers]
+    texts = [
+        words.format(formats.count(number)).replace("(s)", "" if number == 1 else "s") if number > 0 else ""
+        for number in numbers
+    ]
     return rows.assign(note=[_joined(note, text) for note, text in zip(rows["note"], texts, strict=True)])
 
 
@@ -554,7 +553,14 @@ def _after(quarter: Quarter) -> pd.Timestamp:
 
 
 def available_quarters(tables: Tables) -> list[Quarter]:
-    """The quarters in which an opportunity or a lead was created, or a deal closed; earliest first."""
+    """The quarters in which an opportunity or a lead was created, or a deal closed; earliest first.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> quarters = available_quarters(read(example_crm()))
+    >>> quarters[0] < quarters[-1]
+    True
+    """
     starts = tables.fiscal_year_starts_in_month
     dates = [tables.opportunities["created"], tables.opportunities["closed"]]
     if not tables.leads.empty:
@@ -569,6 +575,13 @@ def check_quarter(tables: Tables, quarter: Quarter) -> Quarter:
     Raises:
         DataError: the quarter has no data (the text names those that have), or counts its fiscal year from
             another month than the tables.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> check_quarter(read(example_crm()), Quarter.parse("1999Q1"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    salessim.errors.DataError: the CRM export has no data for 1999Q1; quarters with data: ...
     """
     starts = tables.fiscal_year_starts_in_month
     if quarter.fiscal_year_starts_in_month != starts:
@@ -605,6 +618,12 @@ def left_cut(tables: Tables) -> LeftCut:
     earlier that closed later are in. Win rates and cycles of the first quarter are then artefacts. Judged by
     how fast the deals created after the first close went on to close, this counts how many of the earlier
     ones should have closed before it; when five or more are missing, the export is cut.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> found = left_cut(read(example_crm()))
+    >>> found.first_complete_quarter is not None
+    True
     """
     deals = tables.opportunities
     starts = tables.fiscal_year_starts_in_month
@@ -639,8 +658,7 @@ Estimator = Callable[[Selection], pd.DataFrame]
 
 def _won_value(select: Selection) -> pd.DataFrame:
     won = select.won.groupby("group")["amount"]
-    rows = select.facts(won.sum(), won.size())
-    return _noted(rows, won.size() - won.count(), "{} deals won without an amount count as 0")
+    return select.facts(won.sum(), won.size())
 
 
 def _win_rate(select: Selection) -> pd.DataFrame:
@@ -657,11 +675,10 @@ def _win_rate_closed(select: Selection) -> pd.DataFrame:
 
 def _win_rate_by_value(select: Selection) -> pd.DataFrame:
     closed = select.closed
-    listed_only = closed["amount"].isna() & closed["list_price"].notna()
+    # a lost deal brought nothing; what it would have brought is known from its list price only
     value = closed["amount"].fillna(closed["list_price"])
-    valued = closed.assign(
-        value=value, squared=value**2, won_value=value.where(closed["status"] == "won", 0.0)
-    )
+    won_value = value.where(closed["status"] == "won", 0.0)
+    valued = closed.assign(value=value, squared=value**2, won_value=won_value)
     sums = valued.dropna(subset=["value"]).groupby("group")[["value", "squared", "won_value"]].sum()
     sums = sums.reindex(select.groups)
     # Kish's effective number: a few large deals tell less than as many equal ones
@@ -669,7 +686,7 @@ def _win_rate_by_value(select: Selection) -> pd.DataFrame:
     share = (sums["won_value"] / sums["value"]).to_numpy()
     _, low, high = _wilson(np.nan_to_num(share) * n_effective, n_effective)
     lost = valued[valued["status"] == "lost"].groupby("group")["value"]
-    lost_unknown = (lost.size() > 0) & (lost.count() == 0)
+    lost_unknown = lost.count() == 0
     hidden = lost_unknown.reindex(select.groups, fill_value=False).to_numpy(dtype=bool)
     n = valued.dropna(subset=["value"]).groupby("group").size()
     rows = select.facts(pd.Series(dtype=float), n).assign(
@@ -678,19 +695,19 @@ def _win_rate_by_value(select: Selection) -> pd.DataFrame:
         high=np.where(hidden, np.nan, high),
     )
     rows = _sample_notes(rows, rows["n"], "deals closed with a value")
-    rows = _noted(rows, lost_unknown.astype(int), "lost deals have neither amount nor list price")
-    by_list = listed_only.groupby(closed["group"]).sum()
-    rows = _noted(rows, by_list, "{} deals valued at list price")
-    return _noted(rows, value.isna().groupby(closed["group"]).sum(), "{} deals without any value left out")
+    rows = _noted(rows, lost_unknown.astype(int), "lost deals have no list price")
+    rows = _noted(rows, lost.count(), "{} lost deal(s) valued at list price")
+    some_unknown = (lost.size() - lost.count()).where(~lost_unknown, 0)
+    return _noted(rows, some_unknown, "{} lost deal(s) without a list price left out")
 
 
 def _cycle(statistic: Literal["mean", "median"], *, won_only: bool = False) -> Estimator:
     def estimate(select: Selection) -> pd.DataFrame:
         deals, of = (select.won, "deals won") if won_only else (select.closed, "deals closed")
         take = select.means if statistic == "mean" else select.medians
-        rows = take(deals["cycle_days"], deals["group"], of=f"{of} with both dates")
-        unusable = deals["cycle_days"].isna().groupby(deals["group"]).sum()
-        return _noted(rows, unusable, "{} deals left out, without first contact or closed before it")
+        rows = take(deals["cycle_days"], deals["group"], of=f"{of} with a date of first contact")
+        undated = deals["created"].isna().groupby(deals["group"]).sum()
+        return _noted(rows, undated, "{} deal(s) without a date of first contact left out")
 
     return estimate
 
@@ -698,7 +715,7 @@ def _cycle(statistic: Literal["mean", "median"], *, won_only: bool = False) -> E
 def _deal_size(statistic: Literal["mean", "median"]) -> Estimator:
     def estimate(select: Selection) -> pd.DataFrame:
         take = select.means if statistic == "mean" else select.medians
-        return take(select.won["amount"], select.won["group"], of="deals won with an amount")
+        return take(select.won["amount"], select.won["group"], of="deals won")
 
     return estimate
 
@@ -732,9 +749,9 @@ def _deal_size_by_segment(select: Selection) -> pd.DataFrame:
     rows = select.facts(pd.Series(dtype=float), found["n"]).assign(
         value=mean, low=mean - half, high=mean + half
     )
-    rows = _sample_notes(rows, rows["n"], "deals won with an amount")
+    rows = _sample_notes(rows, rows["n"], "deals won")
     missing = (len(mix) - cells.groupby("group").size()).reindex(select.groups).where(rows["n"] > 0, 0)
-    rows = _noted(rows, missing, "{} segments without a win left out")
+    rows = _noted(rows, missing, "{} segment(s) without a win left out")
     if len(mix) == 1:
         rows = _noted(rows, rows["n"], "one segment only: the same as the average deal size")
     return rows
@@ -750,7 +767,7 @@ def _pipeline_value(select: Selection) -> pd.DataFrame:
     opportunities = rows["value"]
     rows = rows.assign(**{key: opportunities * size[key] for key in ("value", "low", "high")})
     wins = pd.Series(np.where(size["n"] >= FEW, size["n"], 0), index=size.index)
-    rows = _sample_notes(rows, size["n"], "deals won with an amount, which give the average size")
+    rows = _sample_notes(rows, size["n"], "deals won to take the average size from")
     return _noted(rows, wins, "average size of {} deals won")
 
 
@@ -763,8 +780,10 @@ def _pipeline_amount(select: Selection) -> pd.DataFrame:
     hidden = nothing.reindex(result.index, fill_value=False).to_numpy(dtype=bool)
     result = result.assign(value=result["value"].mask(hidden))
     by_list = (rows["amount"].isna() & rows["list_price"].notna()).groupby(rows["group"]).sum()
-    result = _noted(result, by_list, "{} deals valued at list price")
-    result = _noted(result, value.isna().groupby(rows["group"]).sum(), "{} deals without any value left out")
+    result = _noted(result, by_list, "{} deal(s) valued at list price")
+    result = _noted(
+        result, value.isna().groupby(rows["group"]).sum(), "{} deal(s) without any value left out"
+    )
     return select.undated(result)
 
 
@@ -789,40 +808,55 @@ def _pipeline_coverage(select: Selection) -> pd.DataFrame:
     for key in ("value", "low", "high"):
         rows[key] = rows[key] / left.where(left > 0)
     rows = _noted(rows, left.gt(0).astype(int), f"against the quota {'of' if over else 'left in'} {target}")
-    rows = _noted(rows, left.le(0).astype(int), f"the quota of {target} is met already")
-    return _noted(rows, quota.isna().astype(int), f"no quota for {target}")
+    met, unset = f"the quota of {target} is met already", f"no quota for {target}"
+    reasons = [met if known else unset for known in quota.notna()]
+    return rows.assign(note=rows["note"].where((left > 0).to_numpy(), reasons))
 
 
 def _lead_count(column: str) -> Estimator:
     return lambda select: select.counts(select.leads(column))
 
 
-def _lead_share(column: str, reached: str, *, of: str) -> Estimator:
+def _reached(tables: Tables, leads: pd.DataFrame, step: str) -> tuple[pd.Series, pd.Series]:
+    """Which leads have reached a step (mql, sql, opportunity, won) so far, and on which day."""
+    if step in ("mql", "sql"):
+        return leads[step].notna(), leads[step]
+    deals = tables.opportunities.set_index("opportunity_id")
+    if step == "opportunity":
+        return leads["opportunity_id"].notna(), leads["opportunity_id"].map(deals["created"])
+    won = deals[deals["status"] == "won"]
+    return leads["opportunity_id"].isin(won.index), leads["opportunity_id"].map(won["closed"])
+
+
+def _young_leads(
+    rows: pd.DataFrame, select: Selection, leads: pd.DataFrame, column: str, step: str
+) -> pd.DataFrame:
+    """Note how many leads have not reached a step, and are younger than one in twenty was when it did."""
+    everyone = select.tables.leads
+    waits = (_reached(select.tables, everyone, step)[1] - everyone[column]).quantile(0.95)
+    age = pd.Timestamp(select.tables.as_of) - leads[column]
+    young = leads[~_reached(select.tables, leads, step)[0] & (age < waits)]
+    return _noted(
+        rows, young.groupby("group").size(), f"{{}} of them are young and can follow ({INCOMPLETE})"
+    )
+
+
+def _lead_share(column: str, step: str, *, of: str) -> Estimator:
     def estimate(select: Selection) -> pd.DataFrame:
         leads = select.leads(column)
-        return select.shares(leads[reached].notna(), leads["group"], of=of)
+        rows = select.shares(_reached(select.tables, leads, step)[0], leads["group"], of=of)
+        return _young_leads(rows, select, leads, column, step)
 
     return estimate
 
 
-def _won_through_leads(select: Selection) -> pd.DataFrame:
-    """Leads created in the period with the amount of the deal that was won from each (0 when none)."""
+def _value_per_lead(select: Selection) -> pd.DataFrame:
     leads = select.leads("created")
     deals = select.tables.opportunities
-    won = deals[deals["status"] == "won"].set_index("opportunity_id")["amount"].fillna(0.0)
-    return leads.assign(
-        won=leads["opportunity_id"].isin(won.index), amount=leads["opportunity_id"].map(won).fillna(0.0)
-    )
-
-
-def _lead_to_won(select: Selection) -> pd.DataFrame:
-    leads = _won_through_leads(select)
-    return select.shares(leads["won"], leads["group"], of="leads created")
-
-
-def _value_per_lead(select: Selection) -> pd.DataFrame:
-    leads = _won_through_leads(select)
-    return select.means(leads["amount"].astype(float), leads["group"], of="leads created")
+    booked = deals[deals["status"] == "won"].set_index("opportunity_id")["amount"]
+    amount = leads["opportunity_id"].map(booked).astype(float).fillna(0.0)
+    rows = select.means(amount, leads["group"], of="leads created")
+    return _young_leads(rows, select, leads, "created", "won")
 
 
 def _stage_conversion(select: Selection) -> pd.DataFrame:
@@ -831,7 +865,7 @@ def _stage_conversion(select: Selection) -> pd.DataFrame:
     ended = entered[~entered["undecided"]]
     rows = select.shares(ended["moved_on"], ended["group"], of="deals that left the stage")
     there = entered[entered["undecided"]].groupby("group").size()
-    return _noted(rows, there, "{} deals still in the stage are not counted")
+    return _noted(rows, there, "{} deal(s) still in the stage not counted")
 
 
 def _stage_days(select: Selection) -> pd.DataFrame:
@@ -839,10 +873,12 @@ def _stage_days(select: Selection) -> pd.DataFrame:
     ended = select.dated(visits, "left")
     days = (ended["left"] - ended["entered"]).dt.days.astype(float)
     rows = select.medians(days.where(days >= 0), ended["group"], of="stays that ended")
+    reversed_dates = (days < 0).groupby(ended["group"]).sum()
+    rows = _noted(rows, reversed_dates, "{} stay(s) that end before they begin left out")
     staying = visits[visits["left"].isna() & (visits["status"] == "open")]
     if select.by == "quarter":  # who is still there has left in no quarter
         return rows
-    return _noted(rows, select.group(staying).value_counts(), "{} deals still in the stage are not counted")
+    return _noted(rows, select.group(staying).value_counts(), "{} deal(s) still in the stage not counted")
 
 
 def _concentration(column: str) -> Estimator:
@@ -857,7 +893,7 @@ def _concentration(column: str) -> Estimator:
         notes = names.reindex(select.groups).fillna(f"no value won with a known {column}")
         rows = rows.assign(note=[_joined(*pair) for pair in zip(rows["note"], notes, strict=True)])
         unknown = won[column].isna().groupby(won["group"]).sum()
-        return _noted(rows, unknown, f"{{}} deals won without a known {column} count in the total only")
+        return _noted(rows, unknown, f"{{}} deal(s) won without a known {column} count in the total only")
 
     return estimate
 
@@ -869,16 +905,12 @@ def _lifetime_value(select: Selection) -> pd.DataFrame:
         ends = {label: _after(select.parse(label)) for label in select.groups}
         won = pd.concat([won[won["closed"] < end].assign(group=label) for label, end in ends.items()])
     else:
-        won = (
-            won
-            if select.quarter is None
-            else won[won["closed"] < pd.Timestamp(select.quarter.shift(1).start)]
-        )
-        won = won.assign(group=select.group(won))
+        so_far = won if select.quarter is None else won[won["closed"] < _after(select.quarter)]
+        won = so_far.assign(group=select.group(so_far))
     revenue = won.groupby(["group", "account"])["amount"].sum().reset_index()
     rows = select.means(revenue["amount"], revenue["group"], of="customers")
     unknown = won["account"].isna().groupby(won["group"]).sum()
-    return _noted(rows, unknown, "{} deals won without a known account left out")
+    return _noted(rows, unknown, "{} deal(s) won without a known account left out")
 
 
 def _counted_quotas(select: Selection) -> pd.DataFrame:
@@ -1268,7 +1300,7 @@ _ENTRIES = (
         ),
         needs=("leads", "leads.sql", "leads.opportunity_id"),
         cuts=_LEADS,
-        estimator=_lead_share("sql", "opportunity_id", of="SQL"),
+        estimator=_lead_share("sql", "opportunity", of="SQL"),
     ),
     Measure(
         name="lead_to_won",
@@ -1280,7 +1312,7 @@ _ENTRIES = (
         ),
         needs=("leads", "leads.opportunity_id"),
         cuts=_LEADS,
-        estimator=_lead_to_won,
+        estimator=_lead_share("created", "won", of="leads created"),
     ),
     Measure(
         name="value_per_lead",
@@ -1441,6 +1473,12 @@ def measure(
     Raises:
         ParameterError: the catalogue has no such measure, or nothing is split by that.
         DataError: the export has no data for the quarter.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> rows = measure("win_rate_closed", read(example_crm()), by="source")
+    >>> rows.columns.tolist(), bool(rows["value"].between(rows["low"], rows["high"]).all())
+    (['source', 'value', 'low', 'high', 'n', 'note'], True)
     """
     entry = _entry(name)
     if by is not None and by not in BY:
@@ -1475,7 +1513,9 @@ def _measured(entry: Measure, select: Selection) -> pd.DataFrame:
         row = {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0, "note": missing}
         return pd.DataFrame([row], index=pd.Index(groups, dtype=object))
     rows = entry.estimator(select)
-    notes = [_period_note(entry, select, str(group)) for group in rows.index]
+    rows = rows[(rows.index != NOT_STATED) | (rows["n"] > 0)]
+    unsplit = "the export has no segments" if select.by == "segment" and list(rows.index) == ["all"] else ""
+    notes = [_joined(_period_note(entry, select, str(group)), unsplit) for group in rows.index]
     return rows.assign(note=[_joined(*pair) for pair in zip(notes, rows["note"], strict=True)])
 
 
@@ -1513,11 +1553,14 @@ def _period_note(entry: Measure, select: Selection, group: str) -> str:
         other = select.quarter is not None and select.quarter != select.now
         return f"open deals are those of {select.tables.as_of}, not of {select.quarter}" if other else ""
     quarter = select.parse(group) if select.by == "quarter" else select.quarter
-    if quarter is not None:
-        return select.incomplete(quarter)
-    if entry.time == "complete_quarters":
+    cut_off = select.cut.cut and "leads" not in entry.needs  # an export is cut off by the closes of its deals
+    if quarter is not None and not select.is_over(quarter):
+        return f"{INCOMPLETE}: {quarter} was not over on {select.tables.as_of}"
+    if quarter is not None and cut_off and not select.is_complete(quarter):
+        return f"{INCOMPLETE}: the export is cut off on the left, so figures of {quarter} are an artefact"
+    if quarter is None and entry.time == "complete_quarters":
         return "complete quarters only"
-    if select.cut.cut:
+    if quarter is None and cut_off:
         return f"includes deals from before {select.cut.first_complete_quarter}, where the export is cut off"
     return ""
 
@@ -1541,6 +1584,13 @@ def overview(
     Raises:
         DataError: the export has no data for the quarter.
         ParameterError: a benchmark is set for a measure that does not exist.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> tables = read(example_crm())
+    >>> rows = overview(tables, quarter=available_quarters(tables)[-1], benchmarks={"win_rate_closed": 0.5})
+    >>> rows.set_index("name")["benchmark"].dropna().to_dict()
+    {'win_rate_closed': 0.5}
     """
     check_quarter(tables, quarter)
     expected = _checked(benchmarks)
@@ -1548,14 +1598,14 @@ def overview(
         Selection(tables, quarter, None, expected),
         Selection(tables, quarter.shift(-1), None, expected),
     )
-    comparable = before.quarter in available_quarters(tables) and before.is_complete(quarter.shift(-1))
+    has_before = before.quarter in available_quarters(tables)
     lines = []
     for entry in CATALOGUE.values():
         if entry.name == "new_against_expected" and "new_opportunities" not in expected:
             continue
         row = _measured(entry, here).iloc[0].to_dict()
         previous = math.nan
-        if comparable and entry.time != "as_of":
+        if has_before and entry.time != "as_of" and not _period_note(entry, before, ""):
             previous = float(_measured(entry, before)["value"].iloc[0])
         lines.append(
             {key: getattr(entry, key) for key in ("name", "label", "unit", "better")}
@@ -1565,18 +1615,77 @@ def overview(
     return pd.DataFrame(lines)
 
 
+def overview_table(overview: pd.DataFrame, *, currency: str) -> str:
+    """An overview for people (Markdown): what is known as a table, then its notes, then what is missing and why.
+
+    Args:
+        overview: result of :func:`overview`.
+        currency: ISO code of the tables.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> tables = read(example_crm())
+    >>> rows = overview(tables, quarter=available_quarters(tables)[-1])
+    >>> overview_table(rows, currency=tables.currency).splitlines()[0]
+    '| measure | value | 80 % interval | n | quarter before |'
+    """
+    with_benchmark = bool(overview["benchmark"].notna().any())
+    known, notes = [], []
+    missing: dict[str, list[str]] = {}
+    for row in overview.to_dict("records"):
+        unit, label, note = str(row["unit"]), str(row["label"]), _escaped(str(row["note"]))
+        if not math.isfinite(row["value"]):
+            missing.setdefault(note, []).append(label)
+            continue
+        if note:
+            notes.append(f"- {label}: {note}.")
+        value, previous, benchmark = (
+            formats.figure(float(row[key]), unit, currency) for key in ("value", "previous", "benchmark")
+        )
+        # the currency stands with the value; a second time it would push the table off the page
+        interval = formats.span(row["low"], row["high"], unit, currency).removeprefix(f"{currency} ")
+        cells = [label, value, interval, formats.count(row["n"]), previous]
+        known.append([*cells, benchmark] if with_benchmark else cells)
+    header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before"]
+    parts = [formats.table([*header, "benchmark"] if with_benchmark else header, known)]
+    if notes:
+        parts.append("Notes:\n\n" + "\n".join(notes))
+    if missing:
+        reasons = [f"- {', '.join(labels)}: {reason}." for reason, labels in missing.items()]
+        parts.append("Not in this export:\n\n" + "\n".join(reasons))
+    return "\n\n".join(parts)
+
+
+def _escaped(text: str) -> str:
+    """Text on one line with the marks escaped that Markdown would act on: notes name accounts and sources."""
+    return re.sub(r"([\\`*_{}\[\]<>#&$~])", r"\\\1", " ".join(text.split()))
+
+
 # --- tables that charts draw -------------------------------------------------------------------------------
 
 
 def slowest_close_days(tables: Tables) -> float:
-    """Days from first contact to close of the slowest deal that ever closed; NaN when none has both dates."""
+    """Days from first contact to close of the slowest deal that ever closed; NaN when none has both dates.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> slowest_close_days(read(example_crm())) > 0
+    True
+    """
     deals = tables.opportunities
     closed = deals[deals["status"] != "open"]
     return float((closed["closed"] - closed["created"]).dt.days.max())
 
 
 def open_ages_days(tables: Tables) -> pd.Series:
-    """Age in days, on the day of the export, of every open deal that has a date of first contact."""
+    """Age in days, on the day of the export, of every open deal that has a date of first contact.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> ages = open_ages_days(read(example_crm()))
+    >>> ages.name, bool((ages >= 0).all())
+    ('age_days', True)
+    """
     ages = Selection(tables).open["age_days"].dropna()
     return ages.rename("age_days").reset_index(drop=True)
 
@@ -1596,6 +1705,11 @@ def pipeline_by_stage(
         Columns stage, deals, value, weighted_value: value is the expected amount, or the list price where
         the amount is missing (NaN when no deal of the stage has either); weighted_value is value × close
         probability (NaN where no probability is given).
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> pipeline_by_stage(read(example_crm()))["stage"].tolist()
+    ['cold lead', 'warm lead', 'potential deal', 'closing deal']
     """
     deals = tables.opportunities[tables.opportunities["status"] == "open"]
     values = deals["amount"].fillna(deals["list_price"]).groupby(deals["stage"])
@@ -1618,6 +1732,11 @@ def bookings_by_quarter(tables: Tables) -> pd.DataFrame:
     Returns:
         Columns quarter, won_value, won_count, partial: partial quarters are those that the export covers
         only in part, cut off on the left or not yet over.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> bookings_by_quarter(read(example_crm())).columns.tolist()
+    ['quarter', 'won_value', 'won_count', 'partial']
     """
     select = Selection(tables, by="quarter")
     value, number = _won_value(select), select.counts(select.won)
@@ -1655,6 +1774,10 @@ class Bottleneck:
 
     ``shortfall`` is comparable between conversion and days: 0.5 is half the conversion, or double the time.
     ``beyond_luck`` tells whether the interval of the figure leaves the norm outside.
+
+    >>> nothing = Estimate(math.nan, math.nan, math.nan, 0)
+    >>> Bottleneck(None, None, nothing, math.nan, math.nan, False, "no stage falls short").stage is None
+    True
     """
 
     stage: str | None
@@ -1682,6 +1805,12 @@ def bottleneck(
     Raises:
         ParameterError: a norm is set for a stage that does not exist.
         DataError: the export has no data for the quarter.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> found = bottleneck(read(example_crm()), norms={"closing deal": StageNorm(conversion=0.99)})
+    >>> found.stage, found.kind, found.beyond_luck
+    ('closing deal', 'conversion', True)
     """
     unknown = [stage for stage in norms or {} if stage not in tables.stages]
     if unknown:

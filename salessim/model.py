@@ -9,6 +9,7 @@ A sales team changes its stages, criteria, sources and ramps here and nowhere el
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import date
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from pydantic import Field, Strict, field_validator, model_validator
 
 from salessim.documents import Part, dump_yaml, load_yaml, read_text, validated
-from salessim.errors import ScenarioError, listed
+from salessim.errors import ParameterError, ScenarioError, listed
 from salessim.periods import WEEKS_PER_QUARTER, Quarter
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Segment",
     "Source",
     "Stage",
+    "scenario_schema",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,7 +74,10 @@ class Calendar(Part):
     @field_validator("first_quarter")
     @classmethod
     def _is_a_quarter(cls, value: str) -> str:
-        return str(Quarter.parse(value))
+        try:
+            return str(Quarter.parse(value))
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
 
     def periods(self) -> list[Quarter]:
         """The quarters of the horizon, first to last.
@@ -644,6 +649,15 @@ class Scenario(Part):
     def to_yaml(self) -> str:
         """Write the scenario as YAML, leaving out what equals its default."""
         return dump_yaml(self.model_dump(mode="json", exclude_defaults=True))
+
+
+def scenario_schema() -> str:
+    """The JSON schema of a scenario, as text, for editors that complete and check YAML.
+
+    >>> '"title": "Scenario"' in scenario_schema()
+    True
+    """
+    return json.dumps(Scenario.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _unique(field: str, names: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, Strict, field_validator, model_validator
 
@@ -34,7 +34,7 @@ class ReportSpec(Part):
 
     >>> spec = ReportSpec(quarter="2017q3", crm="export")
     >>> spec.quarter, spec.seed, spec.trials
-    ('2017Q3', 1, 2000)
+    ('2017Q3', 1, 10000)
     """
 
     title: Annotated[str, Field(min_length=1)] = "Quarterly sales report"
@@ -51,10 +51,12 @@ class ReportSpec(Part):
     """Path of a scenario; empty: calibrated from the CRM export."""
     plan: str = ""
     """Path of a quota plan; empty: the recommended one."""
+    engine: Literal["auto", "exact", "thinning"] = "auto"
+    """How the quarter is computed; auto: exactly where that is valid, else by simulation."""
     seed: Annotated[int, Strict(), Field(ge=0)] = 1
     """Seed of the simulation: the same seed gives the same report."""
-    trials: Annotated[int, Strict(), Field(ge=100, le=1_000_000)] = 2000
-    """Simulated quarters behind every range and probability."""
+    trials: Annotated[int, Strict(), Field(ge=100, le=1_000_000)] = 10_000
+    """Simulated horizons behind every range and probability."""
     out: Annotated[str, Field(min_length=1)] = "build"
     """Folder of the finished report; an earlier report there is replaced."""
     notebooks: str = ""
@@ -65,6 +67,8 @@ class ReportSpec(Part):
     """Names of notebooks, in the order of the report; empty: all in the folder."""
     pages: tuple[str, ...] = ()
     """Names of book pages; empty: the whole book."""
+    parameters: Mapping[str, Mapping[str, str | int | float | bool]] = Field(default_factory=dict)
+    """Parameters of single chapters: name of the notebook, then name and value."""
     benchmarks: Mapping[str, Number] = Field(default_factory=dict)
     """Your own benchmark per measure, shown beside its value; shares are fractions."""
 
@@ -95,6 +99,38 @@ class ReportSpec(Part):
         data = load_yaml(text, where=str(path), error=ParameterError)
         spec = validated(cls, data, where=str(path), error=ParameterError)
         return spec.resolved(Path(path).resolve().parent, where=str(path))
+
+    @classmethod
+    def of(
+        cls,
+        path: str | Path | None,
+        *,
+        changes: Mapping[str, object],
+        parameters: Mapping[str, Mapping[str, str | int | float | bool]],
+    ) -> ReportSpec:
+        """A report file with what the command line says instead.
+
+        Args:
+            path: report file; None takes ``report.yaml`` of the current folder where there is one, else the
+                defaults.
+            changes: fields that replace those of the file; relative paths start from the current folder.
+            parameters: parameters of single chapters, added to those of the file.
+
+        Raises:
+            ParameterError, WorkspaceError: as in :meth:`load`; faults in the changes name the command line.
+        """
+        here = Path.cwd()
+        if path is None and (here / "report.yaml").is_file():
+            path = "report.yaml"
+        written = cls.load(path).model_dump() if path is not None else {}
+        own: Mapping[str, Mapping[str, object]] = written.get("parameters", {})
+        merged = {name: {**own.get(name, {}), **parameters.get(name, {})} for name in [*own, *parameters]}
+        data = {**written, **changes, "parameters": merged}
+        if "quarter" not in data:
+            raise ParameterError("command line: give --quarter, or --report with a report file")
+        return validated(cls, data, where="command line", error=ParameterError).resolved(
+            here, where="command line"
+        )
 
     def resolved(self, folder: Path, *, where: str) -> ReportSpec:
         """The same report with absolute paths, folders filled in, and chapters and pages checked.
@@ -141,12 +177,13 @@ class ReportSpec(Part):
 def _chosen(names: tuple[str, ...], folder: Path, field: str, ending: str, where: str) -> list[Path]:
     """Find the named files in a folder; all of them where no name is given."""
     there = {path.stem: path for path in sorted(folder.glob(f"*{ending}"))}
-    for index, name in enumerate(names):
-        if name.removesuffix(ending) not in there:
+    stems = [Path(name).name.removesuffix(ending) for name in names]
+    for index, (name, stem) in enumerate(zip(names, stems, strict=True)):
+        if stem not in there:
             raise ParameterError(
                 f"{where}: {field}[{index}] is '{name}'; {folder} has {listed(list(there), most=30)}"
             )
-    return [there[name.removesuffix(ending)] for name in names] if names else list(there.values())
+    return [there[stem] for stem in stems] if names else list(there.values())
 
 
 def templates() -> tuple[Path, Path]:
@@ -215,13 +252,15 @@ as_of:                        # day the export was taken, such as 2026-06-30; em
 
 scenario:                     # empty: calibrated from the CRM export; or scenarios/example.yaml
 plan:                         # empty: the recommended quota plan; or plans/example.yaml
+engine: auto                  # exact where that is valid, else simulated; or exact, thinning
 seed: 1                       # the same seed gives the same report
-trials: 2000                  # simulated quarters behind every range and probability
+trials: 10000                 # simulated horizons behind every range and probability
 
 out: build                    # the finished report; an earlier one is replaced
 
 chapters:                     # empty: all notebooks; or names, such as [01-pipeline, 02-quota-plan]
 pages:                        # empty: the whole sales book; or names of pages
+parameters:                   # of single chapters, such as {03-onboarding: {extra_hires: 4}}
 benchmarks:                   # your own norm per measure, such as {win_rate: 0.25}; shares are fractions
 """
 

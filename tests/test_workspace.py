@@ -119,6 +119,41 @@ def test_a_shipped_column_map_is_a_name(shipped: Path, tmp_path: Path) -> None:
     )
 
 
+def test_the_command_line_replaces_what_the_file_says(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "client"
+    written(
+        home,
+        "quarter: 2017Q3\ncrm: export\nchapters: [02-quota-plan]\nseed: 5\n"
+        "parameters: {02-quota-plan: {share: 0.7, loud: true}}\n",
+    )
+    monkeypatch.chdir(home)
+    changes = {"quarter": "2017Q4", "out": "build/2017Q4", "trials": 500, "engine": "thinning"}
+    for path in (None, "report.yaml"):
+        spec = ReportSpec.of(
+            path, changes=changes, parameters={"02-quota-plan": {"share": 1}, "x": {"a": "b"}}
+        )
+        assert (spec.quarter, spec.seed, spec.trials, spec.engine) == ("2017Q4", 5, 500, "thinning")
+        assert (spec.crm, spec.out) == (str(home / "export"), str(home / "build" / "2017Q4"))
+        assert spec.chapters == (str(shipped / "_workspace" / "notebooks" / "02-quota-plan.ipynb"),)
+        assert spec.parameters == {"02-quota-plan": {"share": 1, "loud": True}, "x": {"a": "b"}}
+        assert type(spec.parameters["02-quota-plan"]["share"]) is int
+        assert type(spec.parameters["02-quota-plan"]["loud"]) is bool
+
+
+def test_without_a_file_the_command_line_is_enough(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = ReportSpec.of(None, changes={"quarter": "2017Q3", "crm": "export"}, parameters={})
+    assert (spec.crm, spec.out) == (str(tmp_path / "export"), str(tmp_path / "build"))
+    with pytest.raises(ParameterError, match="command line: give --quarter"):
+        ReportSpec.of(None, changes={"crm": "export"}, parameters={})
+    with pytest.raises(ParameterError, match="command line: trials is 5"):
+        ReportSpec.of(None, changes={"quarter": "2017Q3", "trials": 5}, parameters={})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -128,6 +163,11 @@ def test_a_shipped_column_map_is_a_name(shipped: Path, tmp_path: Path) -> None:
         ("quarter: 2017Q3\nseed: 1.5\n", r"seed is 1\.5"),
         ("quarter: 2017Q3\nseed: true\n", r"seed is True"),
         ("quarter: 2017Q3\ntrials: 5\n", r"trials is 5; input should be greater than or equal to 100"),
+        (
+            "quarter: 2017Q3\nengine: magic\n",
+            r"engine is 'magic'; input should be 'auto', 'exact' or 'thinning'",
+        ),
+        ("quarter: 2017Q3\nparameters: {01: 4}\n", r"parameters"),
         ("quarter: 2017Q3\nas_of: soon\n", r"as_of is 'soon'"),
         ("quarter: 2017Q3\nbenchmarks: {win_rate: high}\n", r"benchmarks\.win_rate is 'high'"),
         ("quarter: 2017Q3\nchapters: [03-magic]\n", r"chapters\[0\] is '03-magic'; .* has '01-pipeline'"),

@@ -6,8 +6,20 @@ Notebooks call :func:`prepare` and then show findings, tables and charts; they h
 from __future__ import annotations
 
 from salessim.briefing.onboarding import capacity, hiring, newcomer_quotas, onboarding_findings, ramps
-from salessim.briefing.pipeline import data_quality, forecast, measured, pipeline_findings, team_bookings
-from salessim.briefing.prepared import Briefing, prepare
+from salessim.briefing.pipeline import (
+    data_quality,
+    forecast,
+    forecast_table,
+    measured,
+    measures_table,
+    measures_text,
+    open_pipeline,
+    pipeline_findings,
+    team_bookings,
+    team_win_rate,
+    win_rates_by_rep,
+)
+from salessim.briefing.prepared import Briefing, prepare, read_export
 from salessim.briefing.quota import (
     assumptions,
     quota_findings,
@@ -22,19 +34,26 @@ __all__ = [
     "capacity",
     "data_quality",
     "forecast",
+    "forecast_table",
     "hiring",
     "key_findings",
     "measured",
+    "measures_table",
+    "measures_text",
     "newcomer_quotas",
     "onboarding_findings",
+    "open_pipeline",
     "pipeline_findings",
     "prepare",
     "quota_findings",
     "quota_texts",
     "quotas_by_quarter",
     "ramps",
+    "read_export",
     "robustness",
     "team_bookings",
+    "team_win_rate",
+    "win_rates_by_rep",
 ]
 
 

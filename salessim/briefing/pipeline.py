@@ -9,9 +9,23 @@ import pandas as pd
 
 from salessim import formats, measures
 from salessim.briefing.prepared import Briefing, bullets
-from salessim.engine import simulate
+from salessim.crm import Tables
+from salessim.engine import HORIZON, simulate
+from salessim.periods import Quarter
 
-__all__ = ["data_quality", "forecast", "measured", "pipeline_findings", "team_bookings"]
+__all__ = [
+    "data_quality",
+    "forecast",
+    "forecast_table",
+    "measured",
+    "measures_table",
+    "measures_text",
+    "open_pipeline",
+    "pipeline_findings",
+    "team_bookings",
+    "team_win_rate",
+    "win_rates_by_rep",
+]
 
 
 def measured(briefing: Briefing, *, benchmarks: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -32,6 +46,57 @@ def forecast(briefing: Briefing) -> pd.DataFrame:
         known = float(simulate(briefing.scenario).expected_bookings(period).sum())
         rows.append([period, expected, p10, p50, p90, known - from_new])
     return pd.DataFrame(rows, columns=["quarter", "expected", "p10", "p50", "p90", "from_open_deals"])
+
+
+def forecast_table(briefing: Briefing) -> str:
+    """The forecast of all simulated quarters (Markdown table)."""
+    rows = [
+        [
+            row["quarter"],
+            formats.money(row["expected"], briefing.currency),
+            formats.span(row["p10"], row["p90"], "money", briefing.currency),
+            formats.money(row["from_open_deals"], briefing.currency),
+        ]
+        for row in forecast(briefing).to_dict("records")
+    ]
+    return formats.table(["quarter", "expected bookings", "in 8 of 10 cases", "from deals open today"], rows)
+
+
+def open_pipeline(briefing: Briefing) -> pd.DataFrame:
+    """What is open in each stage, weighed with the chance to be won by stage and age: columns stage, deals,
+    value, weighted_value (currency)."""
+    stages = measures.pipeline_by_stage(briefing.tables)
+    worth = _weighted_by_stage(briefing)
+    stages["weighted_value"] = stages["stage"].map(worth)
+    return stages
+
+
+def _weighted_by_stage(briefing: Briefing) -> dict[str, float]:
+    """Expected bookings over the horizon from the deals that are open in each stage of the CRM."""
+    worth: dict[str, float] = {}
+    for stage in {deal.stage for deal in briefing.scenario.pipeline}:
+        pipeline = tuple(deal for deal in briefing.scenario.pipeline if deal.stage == stage)
+        segments = tuple(part.model_copy(update={"sources": ()}) for part in briefing.scenario.segments)
+        alone = briefing.scenario.model_copy(update={"pipeline": pipeline, "segments": segments})
+        worth[stage] = float(simulate(alone).expected_bookings(HORIZON).sum())
+    return worth
+
+
+def win_rates_by_rep(briefing: Briefing) -> pd.DataFrame:
+    """Win rate of each seller among the deals closed in the quarter, as :func:`measures.measure` gives it."""
+    rates = measures.measure("win_rate_closed", briefing.tables, quarter=briefing.quarter, by="rep")
+    return rates[rates["n"] > 0]
+
+
+def team_win_rate(briefing: Briefing) -> float:
+    """Win rate of the team among the deals closed in the quarter."""
+    rate = measures.measure("win_rate_closed", briefing.tables, quarter=briefing.quarter)
+    return float(rate["value"].iloc[0])
+
+
+def measures_table(briefing: Briefing, *, benchmarks: Mapping[str, float] | None = None) -> str:
+    """All measures of the quarter with intervals, sample sizes and reasons where there is none (Markdown)."""
+    return measures.overview_table(measured(briefing, benchmarks=benchmarks), currency=briefing.currency)
 
 
 def team_bookings(briefing: Briefing) -> pd.DataFrame:
@@ -87,9 +152,9 @@ def _won_in_the_end(briefing: Briefing) -> str:
     return low if low == high else f"{low} to {high}, depending on the segment,"
 
 
-def data_quality(briefing: Briefing) -> str:
-    """What is wrong with the export (Markdown): counts that reconcile, then one line per rule."""
-    report = briefing.tables.quality
+def data_quality(tables: Tables) -> str:
+    """What is wrong with an export (Markdown): counts that reconcile, one line per rule, then remarks."""
+    report = tables.quality
     columns = ["table", "file", "read", "kept", "rejected", "repaired", "suspicious"]
     counts = formats.table(columns, report.counts[columns].to_numpy().tolist())
     summary = report.summary()
@@ -99,7 +164,29 @@ def data_quality(briefing: Briefing) -> str:
         ["what", "severity", "rows", "for example", "what to do"],
         summary[["rule", "severity", "rows", "example", "what_to_do"]].to_numpy().tolist(),
     )
-    return f"{counts}\n\n{rules}"
+    remarks = f"\n\n{bullets(report.notes)}" if report.notes else ""
+    return f"{counts}\n\n{rules}{remarks}"
+
+
+def measures_text(tables: Tables, *, quarter: str, measure: str = "", by: str = "") -> str:
+    """All measures of a quarter, or one of them by group (Markdown table), for the command line."""
+    month = tables.fiscal_year_starts_in_month
+    chosen = measures.check_quarter(tables, Quarter.parse(quarter, fiscal_year_starts_in_month=month))
+    if not measure:
+        return measures.overview_table(measures.overview(tables, quarter=chosen), currency=tables.currency)
+    found = measures.measure(measure, tables, quarter=chosen, by=by or None)
+    unit = measures.CATALOGUE[measure].unit
+    rows = [
+        [
+            *([row[by]] if by else []),
+            formats.figure(row["value"], unit, tables.currency),
+            formats.span(row["low"], row["high"], unit, tables.currency),
+            formats.count(row["n"]),
+            row["note"] or "",
+        ]
+        for row in found.to_dict("records")
+    ]
+    return formats.table([*([by] if by else []), "value", "80 % interval", "n", "note"], rows)
 
 
 def _change(now: float, before: float) -> str:

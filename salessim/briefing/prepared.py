@@ -17,7 +17,7 @@ from salessim.model import Scenario
 from salessim.periods import Quarter
 from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, score
 
-__all__ = ["Briefing", "bullets", "day", "prepare"]
+__all__ = ["Briefing", "bullets", "day", "prepare", "read_export"]
 
 Engine = Literal["auto", "exact", "thinning"]
 
@@ -70,6 +70,12 @@ class Briefing:
         return formats.money(amount, self.currency, short=True)
 
 
+def read_export(crm_folder: str, *, column_map: str = "", as_of: str = "") -> crm.Tables:
+    """Read a CRM export, or that of the example company ("example"); "" leaves the choice to the program."""
+    folder = example_crm() if crm_folder == "example" else Path(crm_folder)
+    return crm.read(folder, column_map=column_map or None, as_of=day("as_of", as_of))
+
+
 def prepare(
     *,
     crm_folder: str,
@@ -102,8 +108,7 @@ def prepare(
         SalessimError: anything in the input that must be changed.
     """
     example = crm_folder == "example"
-    folder = example_crm() if example else Path(crm_folder)
-    tables = crm.read(folder, column_map=column_map or None, as_of=day("as_of", as_of))
+    tables = read_export(crm_folder, column_map=column_map, as_of=as_of)
     base_path = scenario or (str(EXAMPLE / "scenario.yaml") if example else "")
     plan_path = plan or (str(EXAMPLE / "plan.yaml") if example else "")
     base = Scenario.load(base_path) if base_path else None
@@ -117,7 +122,7 @@ def prepare(
         )
     if reported.end < tables.as_of:
         tables = crm.as_seen_on(tables, reported.end)
-    name = base.name if base else f"calibrated from {folder.name}"
+    name = base.name if base else f"calibrated from {Path(crm_folder).name}"
     calibration = calibrate(tables, base=base, name=name)
     if engine not in ("auto", "exact", "thinning"):
         raise ParameterError(f"engine is {engine!r}; it must be 'auto', 'exact' or 'thinning'")

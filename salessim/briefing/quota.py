@@ -97,15 +97,18 @@ def quotas_by_quarter(briefing: Briefing) -> str:
 
 
 def quota_texts(briefing: Briefing) -> dict[str, object]:
-    """Figures of the recommended plan as texts, for pages of the sales book."""
+    """Figures of the recommended plan as texts, for pages of the sales book; None: there is no such figure."""
     b, s = briefing, briefing.advised
-    plan = formats.percent(s.probability_team_plan)
+    plan = None
+    if math.isfinite(s.team_plan):
+        chance, amount = formats.percent(s.probability_team_plan), formats.money(s.team_plan, b.currency)
+        plan = f"{chance} for a team plan of {amount} in {b.upcoming}"
     return {
         "recommended_quota": f"{formats.money(s.full_quota, b.currency)} for {b.upcoming}",
         "expected_share": f"{formats.percent(s.expected_share)} (n = {len(s.reps)} reps)",
         "probability_band": formats.percent(s.probability_band),
-        "probability_plan": f"{plan} for a team plan of {formats.money(s.team_plan, b.currency)}",
-        "over_assignment": formats.percent(s.over_assignment, digits=1),
+        "probability_plan": plan,
+        "over_assignment": formats.percent(s.over_assignment, digits=1) if plan else None,
     }
 
 

@@ -36,7 +36,8 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
     history = tables.stage_history[tables.stage_history["entered"] <= last]
     deals = until(tables.opportunities, "created").copy()
     reopened = deals["closed"] > last
-    latest = history.sort_values("entered", kind="stable").groupby("opportunity_id")["stage"].last()
+    open_stages = history[history["stage"].isin(tables.stages)].sort_values("entered", kind="stable")
+    latest = open_stages.groupby("opportunity_id")["stage"].last()
     stage = deals["opportunity_id"].map(latest).fillna(tables.stages[0])
     deals.loc[reopened, "stage"] = stage[reopened]
     deals.loc[reopened, "status"] = "open"

@@ -82,14 +82,15 @@ class Provenance:
     """Where every figure of a report comes from; shown on every page, and kept as ``provenance.json``.
 
     ``made_up`` says that the data are an invented example; every page then carries a banner. ``as_of`` is
-    the day the CRM export was taken. A scenario or plan of None was not used.
+    the day the CRM export was taken. A scenario or plan of None was not used; ``trials`` of None says that
+    the figures were computed exactly, without drawing random numbers.
     """
 
     data_files: tuple[Source, ...]
     scenario: Source | None
     plan: Source | None
     seed: int
-    trials: int
+    trials: int | None
     as_of: date | None
     made_up: bool
     version: str = __version__

@@ -143,7 +143,8 @@ def _execute(
         return None
     # the end of a long message says most
     lines = "\n".join(f"    {line}" for line in cause.strip().splitlines()[-LINES_OF_CAUSE:])
-    return f"{chapter.notebook}, cell {number}, '{first_line[:80]}':\n{lines}"
+    place = f"cell {number}, '{first_line[:80]}'" if number else "before its first cell"
+    return f"{chapter.notebook}, {place}:\n{lines}"
 
 
 def _escaped(path: Path) -> str:

@@ -184,7 +184,7 @@ def _settings(bundle: Bundle) -> dict[str, object]:
         "html_domain_indices": False,
         "html_show_search_summary": False,  # fetches pages, which browsers refuse for files
         "html_theme_options": {
-            "logo": {"text": title},
+            "logo": {"text": html.escape(title)},
             "announcement": _BANNER if bundle.provenance.made_up else "",
             "navbar_center": [],
             "navbar_end": [],
@@ -219,7 +219,7 @@ def _shown_provenance(bundle: Bundle) -> dict[str, object]:
         "scenario": origin.scenario and line(origin.scenario),
         "plan": origin.plan and line(origin.plan),
         "seed": str(origin.seed),
-        "trials": f"{origin.trials:,}",
+        "trials": "" if origin.trials is None else f"{origin.trials:,}",
         "as_of": str(origin.as_of) if origin.as_of else "",
         "version": origin.version,
         "made": origin.made,

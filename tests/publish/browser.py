@@ -75,7 +75,11 @@ def check_site(index: Path, *, search_for: str | None = None) -> list[str]:
 
         tab.on("console", lambda message: message.type == "error" and report(f"console: {message.text}"))
         tab.on("pageerror", lambda error: report(f"script: {error}"))
-        tab.on("requestfailed", lambda request: report(f"does not load: {unquote(request.url)}"))
+        # what is still loading when the next page is opened is cut off by the browser, not broken
+        tab.on(
+            "requestfailed",
+            lambda r: r.failure == "net::ERR_ABORTED" or report(f"does not load: {unquote(r.url)}"),
+        )
         tab.on("request", lambda r: r.url.startswith(LOCAL) or report(f"leaves the machine: {r.url}"))
         for path in pages:
             here = path.relative_to(root).as_posix()

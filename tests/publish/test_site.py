@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -105,8 +106,15 @@ def test_the_bundle_carries_what_is_behind_it(report: Path) -> None:
 
 def test_real_data_carry_no_banner(tmp_path: Path, write: Writer) -> None:
     one = samples.notebook(tmp_path / "one.ipynb", ["#: # One"])
-    text = "".join(pages(write(samples.bundle(one, made_up=False))).values())
-    assert "made-up" not in text.lower()
+    exact = replace(samples.provenance(made_up=False), trials=None, plan=None)
+    real = replace(samples.bundle(one), title="R&D <Sales> *Ł*", provenance=exact)
+    found = pages(write(real))
+    assert "made-up" not in "".join(found.values()).lower()
+    assert "computed exactly, without simulation · salessim" in found["index.html"]
+    assert "<h1>R&amp;D &lt;Sales&gt; *Ł*<a" in found["index.html"]
+    assert found["notebooks/one.html"].count("R&amp;D &lt;Sales&gt; *Ł*") >= 2  # title bar of window and page
+    # the theme does not escape the window title of the search page, where markup is text anyway
+    assert "<Sales>" not in re.sub("<title>.*?</title>", "", "".join(found.values()), flags=re.DOTALL)
 
 
 def test_a_page_that_was_not_chosen_becomes_plain_words_and_pictures_come_along(
@@ -182,4 +190,4 @@ def test_a_report_needs_chapters_with_names_of_their_own(tmp_path: Path) -> None
 def test_extra_files_stay_in_the_report(tmp_path: Path, name: str) -> None:
     good = samples.bundle(tmp_path / "one.ipynb")
     with pytest.raises(ReportError, match="write a plain file name"):
-        Bundle(**{**vars(good), "extra_files": {name: "x"}})
+        replace(good, extra_files={name: "x"})

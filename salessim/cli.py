@@ -1,0 +1,217 @@
+"""The command line: each command parses its words, calls one function and prints the answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salessim import __version__
+from salessim.errors import ParameterError, SalessimError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="A sales playbook and a simulator in one: pipeline, quotas, onboarding, and the quarterly report.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Crm = Annotated[str, typer.Option(help="Folder of the CRM export, or 'example' for the made-up company.")]
+QuarterText = Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")]
+ColumnMap = Annotated[str, typer.Option(help="Shipped column map, or path of your own (.yaml).")]
+AsOf = Annotated[str, typer.Option(help="Day the export was taken, such as 2017-09-30.")]
+ScenarioPath = Annotated[str, typer.Option(help="Scenario with roles, ramps, hires and criteria (.yaml).")]
+PlanPath = Annotated[str, typer.Option(help="Quota plan (.yaml); left out: the recommended one.")]
+
+
+@app.command()
+def report(
+    crm: Annotated[str, typer.Option(help="Folder of the CRM export, or 'example'.")] = "",
+    quarter: Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")] = "",
+    out: Annotated[str, typer.Option(help="Folder of the finished report.")] = "",
+    report: Annotated[str, typer.Option(help="Report file; left out: report.yaml if it is here.")] = "",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    scenario: ScenarioPath = "",
+    plan: PlanPath = "",
+    engine: Annotated[str, typer.Option(help="auto, exact or thinning.")] = "",
+    trials: Annotated[int, typer.Option(help="Simulated horizons (thinning).")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation (thinning).")] = -1,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", help="Parameter of one chapter, as 03-onboarding.extra_hires=4."),
+    ] = None,
+) -> None:
+    """Render the quarterly report with the sales book beside it; prints the path of its first page."""
+    from salessim.quarterly import render
+    from salessim.workspace import ReportSpec
+
+    given = {
+        "crm": crm,
+        "quarter": quarter,
+        "out": out,
+        "column_map": column_map,
+        "as_of": as_of,
+        "scenario": scenario,
+        "plan": plan,
+        "engine": engine,
+        "trials": trials or None,
+        "seed": seed if seed >= 0 else None,
+    }
+    spec = ReportSpec.of(
+        report or None,
+        changes={name: value for name, value in given.items() if value not in ("", None)},
+        parameters=_assignments(parameter or []),
+    )
+    typer.echo(render(spec))
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="New or empty folder.")]) -> None:
+    """Lay out a workspace for a client: notebooks, sales book, example scenario and plan, report file."""
+    from salessim import workspace
+
+    made = workspace.init(folder)
+    typer.echo(f"{folder}: {len(made)} files written; edit report.yaml, then run: salessim report")
+
+
+@app.command()
+def check(
+    crm: Crm = "example",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    out: Annotated[str, typer.Option(help="Write every finding, row by row, to this CSV file.")] = "",
+) -> None:
+    """Say what is wrong with a CRM export: rejected, repaired and suspicious rows, with reasons."""
+    from salessim import briefing
+    from salessim.crm import write_quality_report
+
+    tables = briefing.read_export(crm, column_map=column_map, as_of=as_of)
+    typer.echo(briefing.data_quality(tables))
+    if out:
+        typer.echo(write_quality_report(tables.quality, Path(out)))
+
+
+@app.command()
+def measures(
+    crm: Crm = "example",
+    quarter: QuarterText = "2026Q2",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    measure: Annotated[str, typer.Option(help="One measure, such as win_rate_closed; left out: all.")] = "",
+    by: Annotated[str, typer.Option(help="quarter, rep, manager, region, segment, source, account …")] = "",
+) -> None:
+    """Measure the pipeline of a quarter, each figure with its interval and sample size."""
+    from salessim import briefing
+
+    tables = briefing.read_export(crm, column_map=column_map, as_of=as_of)
+    typer.echo(briefing.measures_text(tables, quarter=quarter, measure=measure, by=by))
+
+
+@app.command()
+def quota(
+    crm: Crm = "example",
+    quarter: QuarterText = "2026Q2",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    scenario: ScenarioPath = "",
+    plan: PlanPath = "",
+) -> None:
+    """Answer: which quota do 60-75 % of sellers make, and does the company make its plan?"""
+    from salessim import briefing
+
+    prepared = briefing.prepare(
+        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario, plan=plan
+    )
+    typer.echo(briefing.quota_findings(prepared))
+    typer.echo("\n" + briefing.quotas_by_quarter(prepared))
+
+
+@app.command()
+def hiring(
+    crm: Crm = "example",
+    quarter: QuarterText = "2026Q2",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    scenario: ScenarioPath = "",
+    extra_hires: Annotated[int, typer.Option(help="What if so many more were hired?")] = 2,
+    hire_start: Annotated[str, typer.Option(help="Their first day; left out: next quarter.")] = "",
+) -> None:
+    """Answer: when is capacity there, what does a hire bring, and what does a delay cost?"""
+    from salessim import briefing
+
+    prepared = briefing.prepare(
+        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario
+    )
+    typer.echo(briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start))
+    typer.echo("\n" + briefing.hiring(prepared))
+
+
+@app.command()
+def calibrate(
+    crm: Crm = "example",
+    quarter: QuarterText = "2026Q2",
+    column_map: ColumnMap = "",
+    as_of: AsOf = "",
+    scenario: ScenarioPath = "",
+    out: Annotated[str, typer.Option(help="Write the calibrated scenario to this file.")] = "",
+) -> None:
+    """Estimate a scenario from a CRM export; prints the estimates with intervals and doubts."""
+    from salessim import briefing
+
+    prepared = briefing.prepare(
+        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario
+    )
+    typer.echo(briefing.assumptions(prepared))
+    if out:
+        Path(out).write_text(prepared.scenario.to_yaml(), encoding="utf-8")
+        typer.echo(out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a scenario, for editors that complete and check YAML."""
+    from salessim.model import scenario_schema
+
+    typer.echo(scenario_schema(), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _assignments(words: list[str]) -> dict[str, dict[str, str | int | float | bool]]:
+    """Read ``chapter.name=value`` words; values are read as YAML reads them (4, 0.5, true, text)."""
+    from salessim.documents import load_yaml
+
+    found: dict[str, dict[str, str | int | float | bool]] = {}
+    for word in words:
+        target, is_given, text = word.partition("=")
+        chapter, has_chapter, name = target.rpartition(".")
+        if not is_given or not has_chapter:
+            raise ParameterError(
+                f"--parameter is {word!r}; write chapter, name and value like '03-onboarding.extra_hires=4'"
+            )
+        value = load_yaml(text, where=f"--parameter {word!r}", error=ParameterError) if text else ""
+        found.setdefault(chapter, {})[name] = value if isinstance(value, str | int | float | bool) else text
+    return found
+
+
+def main() -> None:
+    """Run the command line: input errors are printed and end with exit code 2, without a traceback."""
+    try:
+        app()
+    except SalessimError as problem:
+        typer.echo(f"salessim: {problem}", err=True)
+        sys.exit(2)
+    except (OSError, KeyboardInterrupt) as problem:
+        reason = "interrupted" if isinstance(problem, KeyboardInterrupt) else str(problem)
+        typer.echo(f"salessim: {reason}", err=True)
+        sys.exit(130 if isinstance(problem, KeyboardInterrupt) else 2)
