@@ -689,14 +689,14 @@ def _cv_limits(spread: float, n: int) -> tuple[float, float]:
 
 
 def _observed(won: FloatArray) -> DealSize:
-    """Observed amounts, condensed to groups of equal size that keep the mean."""
-    groups = np.array_split(np.sort(won), min(len(won), MOST_AMOUNTS))
-    means = pd.Series([round(float(group.mean()), 4) for group in groups])
-    weights = pd.Series([len(group) / len(won) for group in groups]).groupby(means.to_numpy()).sum()
-    return DealSize(
-        amounts=tuple(weights.index.to_numpy(float).tolist()),
-        shares=tuple((weights / weights.sum()).to_numpy(float).tolist()),
-    )
+    """Observed amounts with their shares; many different ones are condensed to groups that keep the mean."""
+    amounts, counts = np.unique(won, return_counts=True)
+    if len(amounts) > MOST_AMOUNTS:
+        groups = np.array_split(np.sort(won), MOST_AMOUNTS)
+        amounts, counts = np.array([group.mean() for group in groups]), np.array([len(g) for g in groups])
+        amounts, where = np.unique(np.round(amounts, 4), return_inverse=True)
+        counts = np.bincount(where, weights=counts)
+    return DealSize(amounts=tuple(amounts.tolist()), shares=tuple((counts / counts.sum()).tolist()))
 
 
 def _open_deals(

@@ -1,0 +1,314 @@
+"""Calibration: a known company simulated deal by deal must be found back, within the stated intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from salessim import crm
+from salessim.calibrate import Calibration, calibrate
+from salessim.engine import simulate, simulate_history
+from salessim.errors import DataError
+from salessim.library import example_crm, example_scenario
+from salessim.model import Calendar, DealSize, Market, Rep, Role, Scenario, Segment, Source, Stage
+from salessim.plans import QuotaPlan, plan_for_share, score
+
+COMPANIES = 60
+
+
+def company(*, stages: tuple[Stage, ...] | None = None) -> Scenario:
+    """Eight reps, two segments, eight quarters: small, as real ones are."""
+    one = (Stage(name="opportunity", conversion=0.35, dwell_weeks=5.0, lost_dwell_weeks=3.0),)
+    small = Segment(
+        name="small",
+        stages=stages or one,
+        sources=(Source(name="web", kind="self-sourced", leads_per_week=1.5),),
+        deal_size=DealSize(mean=10_000.0, cv=0.6),
+    )
+    large = small.model_copy(
+        update={
+            "name": "large",
+            "sources": (Source(name="web", kind="self-sourced", leads_per_week=0.5),),
+            "deal_size": DealSize(mean=40_000.0, cv=0.9),
+        }
+    )
+    return Scenario(
+        name="known",
+        currency="EUR",
+        calendar=Calendar(first_quarter="2024Q1", quarters=8),
+        segments=(small, large),
+        roles=(Role(name="AE"),),
+        reps=tuple(Rep(name=f"rep {k}", role="AE") for k in range(8)),
+        market=Market(shock_cv=0.12, skill_cv=0.3),
+    )
+
+
+@pytest.fixture(scope="module")
+def blank() -> crm.Tables:
+    """Tables with every canonical column and no row that matters: histories are put into them."""
+    return crm.read(example_crm())
+
+
+def tables_of(scenario: Scenario, *, seed: int, blank: crm.Tables, with_stages: bool = False) -> crm.Tables:
+    """A simulated history as canonical tables, without the way through files."""
+    history = simulate_history(scenario, seed=seed)
+    deals = history.deals
+    closed = deals["status"] != "open"
+    opportunities = pd.DataFrame(
+        {
+            "opportunity_id": "D" + deals["deal"].astype(str),
+            "rep": deals["rep"],
+            "segment": deals["segment"],
+            "source": deals["source"],
+            "stage": deals["status"].where(closed, deals["stage"]),
+            "status": deals["status"],
+            "created": deals["created"],
+            "closed": deals["closed"],
+            "amount": deals["amount"].where(deals["status"] == "won"),
+        }
+    ).reindex(columns=blank.opportunities.columns)
+    reps = pd.DataFrame({"rep": [rep.name for rep in scenario.reps]}).reindex(columns=blank.reps.columns)
+    for column in ("start", "end"):
+        reps[column] = pd.to_datetime(reps[column])
+    stages = history.stages.assign(opportunity_id="D" + history.stages["deal"].astype(str))
+    stages = stages[stages["entered"] <= pd.Timestamp(history.as_of)]
+    return replace(
+        blank,
+        opportunities=opportunities,
+        reps=reps,
+        stage_history=stages[["opportunity_id", "stage", "entered"]]
+        if with_stages
+        else blank.stage_history[:0],
+        leads=blank.leads[:0],
+        as_of=history.as_of,
+        stages=tuple(stage.name for stage in scenario.segments[0].stages),
+    )
+
+
+@pytest.fixture(scope="module")
+def calibrations(blank: crm.Tables) -> list[Calibration]:
+    world = company()
+    return [calibrate(tables_of(world, seed=seed, blank=blank)) for seed in range(COMPANIES)]
+
+
+TRUTH = {
+    ("opportunities per rep and week", "small"): 1.5,
+    ("opportunities per rep and week", "large"): 0.5,
+    ("win rate", "small"): 0.35,
+    ("win rate", "large"): 0.35,
+    ("mean deal size", "small"): 10_000.0,
+    ("mean deal size", "large"): 40_000.0,
+    ("cv of deal size", "small"): 0.6,
+    ("cv of deal size", "large"): 0.9,
+    ("skill spread between reps", ""): 0.3,
+    ("market shock between quarters", ""): 0.12,
+}
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say(calibrations: list[Calibration]) -> None:
+    """80 % intervals over many companies: each parameter within chance of 80 %, all together close to it."""
+    hits: Counter[tuple[str, str]] = Counter()
+    for calibration in calibrations:
+        for key, truth in TRUTH.items():
+            found = calibration.parameter(*key)
+            hits[key] += found.low <= truth <= found.high
+    shares = {key: hits[key] / COMPANIES for key in TRUTH}
+    overall = sum(shares.values()) / len(shares)
+    assert 0.75 <= overall <= 0.87, shares
+    # one parameter over 60 companies: 80 % ± 3 standard errors
+    assert all(0.64 <= share <= 0.96 for share in shares.values()), shares
+
+
+def test_estimates_are_right_on_average(calibrations: list[Calibration]) -> None:
+    for key, truth in TRUTH.items():
+        found = np.array([calibration.parameter(*key).value for calibration in calibrations])
+        error = found.std() / np.sqrt(COMPANIES)
+        # a spread estimated from eight quarters is cut at 0 and a little low: allow for that, not for more
+        slack = 0.15 * truth if "spread" in key[0] or "shock" in key[0] else 0.02 * truth
+        assert abs(found.mean() - truth) < 4 * error + slack, key
+
+
+def test_ignoring_open_deals_would_be_wrong(blank: crm.Tables) -> None:
+    """Slow wins, fast losses, a young history: of the closed deals far too few are won, the estimate is not
+    fooled."""
+    slow = (Stage(name="opportunity", conversion=0.5, dwell_weeks=12.0, lost_dwell_weeks=2.0),)
+    world = company(stages=slow)
+    world = world.model_copy(update={"calendar": Calendar(first_quarter="2024Q1", quarters=5)})
+    naive, censored = [], []
+    for seed in range(12):
+        tables = tables_of(world, seed=seed, blank=blank)
+        closed = tables.opportunities["status"].value_counts()
+        naive.append(closed["won"] / (closed["won"] + closed["lost"]))
+        censored.append(calibrate(tables).parameter("win rate", "small").value)
+    assert np.mean(naive) < 0.46
+    assert np.mean(censored) == pytest.approx(0.5, abs=0.03)
+
+
+def test_stage_history_gives_a_funnel_stage_by_stage(blank: crm.Tables) -> None:
+    stages = (
+        Stage(name="early", conversion=0.6, dwell_weeks=3.0),
+        Stage(name="late", conversion=0.7, dwell_weeks=2.0),
+    )
+    world = company(stages=stages)
+    found = [calibrate(tables_of(world, seed=seed, blank=blank, with_stages=True)) for seed in range(20)]
+    for name, truth in (("conversion of 'early'", 0.6), ("conversion of 'late'", 0.7)):
+        hits = [c.parameter(name, "small").low <= truth <= c.parameter(name, "small").high for c in found]
+        values = [c.parameter(name, "small").value for c in found]
+        assert np.mean(values) == pytest.approx(truth, abs=0.015)
+        assert 10 <= sum(hits) <= 20
+    mean_weeks = [
+        stage.dwell_shares() @ np.arange(len(stage.dwell_shares()))
+        for stage in (c.scenario.segments[1].stages[0] for c in found)
+    ]
+    assert np.mean(mean_weeks) == pytest.approx(3.0, abs=0.2)
+
+
+def test_skill_is_pulled_towards_the_team_and_better_for_it(blank: crm.Tables) -> None:
+    """Partial pooling: smaller error than each rep's raw rate, over many companies."""
+    world = company()
+    world = world.model_copy(update={"calendar": Calendar(first_quarter="2024Q1", quarters=2)})
+    pooled, raw = [], []
+    for seed in range(30):
+        reps = tuple(
+            rep.model_copy(update={"skill_mean": float(skill), "skill_cv": 0.0})
+            for rep, skill in zip(
+                world.reps, np.random.default_rng(seed).gamma(11, 1 / 11, len(world.reps)), strict=True
+            )
+        )
+        known = world.model_copy(update={"reps": reps})
+        tables = tables_of(known, seed=seed, blank=blank)
+        truth = np.array([rep.skill_mean for rep in reps])
+        counts = tables.opportunities["rep"].value_counts().reindex([rep.name for rep in reps]).to_numpy()
+        estimate = np.array([rep.skill_mean for rep in calibrate(tables).scenario.reps])
+        pooled.append(((estimate / estimate.mean() - truth / truth.mean()) ** 2).mean())
+        raw.append(((counts / counts.mean() - truth / truth.mean()) ** 2).mean())
+    assert np.mean(pooled) < np.mean(raw)
+
+
+def test_amounts_that_are_a_mixture_are_kept_as_they_are(blank: crm.Tables) -> None:
+    mixture = DealSize(amounts=(500.0, 5_000.0, 30_000.0), shares=(0.5, 0.4, 0.1))
+    world = company()
+    segments = tuple(segment.model_copy(update={"deal_size": mixture}) for segment in world.segments)
+    found = calibrate(tables_of(world.model_copy(update={"segments": segments}), seed=1, blank=blank))
+    size = found.scenario.segments[1].deal_size
+    assert size.amounts == (500.0, 5_000.0, 30_000.0)
+    assert found.parameter("mean deal size", "small").note.startswith("observed amounts")
+    won = simulate_history(world.model_copy(update={"segments": segments}), seed=1).deals
+    small = won[(won["status"] == "won") & (won["segment"] == "small")]
+    assert size.moments()[0] == pytest.approx(small["amount"].mean(), rel=1e-6)
+
+
+def test_the_forecast_covers_the_quarter_that_came(blank: crm.Tables) -> None:
+    """Calibrate on six quarters, forecast the seventh, look at what it booked: 80 % ranges, many times."""
+    world = company()
+    inside = []
+    for seed in range(40):
+        tables = tables_of(world, seed=seed, blank=blank)
+        booked = tables.opportunities
+        seventh = booked["closed"].between("2025-07-01", "2025-09-30") & (booked["status"] == "won")
+        actual = booked.loc[seventh, "amount"].sum()
+        seen = crm.as_seen_on(tables, date(2025, 6, 30))
+        outcome = simulate(calibrate(seen, quarters=1).scenario)
+        low, high = outcome.team_quantiles([0.1, 0.9], "2025Q3")
+        inside.append(low <= actual <= high)
+    assert 0.62 <= np.mean(inside) <= 0.95
+
+
+# --- the cut on the left, people, the base scenario ---------------------------------------------------------
+
+
+def test_a_history_cut_off_on_the_left_is_noticed_and_left_out(blank: crm.Tables) -> None:
+    tables = tables_of(company(), seed=3, blank=blank)
+    deals = tables.opportunities
+    kept = deals[deals["closed"].isna() | (deals["closed"] >= "2024-08-01")]
+    found = calibrate(replace(tables, opportunities=kept))
+    assert found.window[0] == pd.Timestamp(kept["closed"].min()).date()
+    assert "cut off on the left" in found.left_cut
+    assert found.parameter("win rate", "small").value == pytest.approx(0.35, abs=0.05)
+    assert calibrate(tables).left_cut == ""
+
+
+def test_who_left_is_not_in_tomorrows_team(blank: crm.Tables) -> None:
+    tables = tables_of(company(), seed=4, blank=blank)
+    deals = tables.opportunities
+    gone = (deals["rep"] == "rep 3") & (deals["created"] > "2025-03-01")
+    found = calibrate(replace(tables, opportunities=deals[~gone]))
+    assert "rep 3" not in [rep.name for rep in found.scenario.reps]
+    assert any("taken as gone: rep 3" in warning for warning in found.warnings)
+
+
+def test_a_base_scenario_supplies_what_a_crm_does_not_know() -> None:
+    tables = crm.read(example_crm())
+    base = example_scenario()
+    found = calibrate(tables, base=base).scenario
+    assert found.criteria == base.criteria
+    assert found.roles == base.roles
+    assert found.hires == base.hires
+    assert found.made_up
+    kinds = {source.name: source.kind for source in found.segments[0].sources}
+    assert kinds == {"website": "inbound", "referral": "inbound", "outbound": "self-sourced"}
+
+
+def test_the_example_company_is_found_back() -> None:
+    """The shipped export, dirt and all, against the scenario that it was made from."""
+    found = calibrate(crm.read(example_crm()), base=example_scenario())
+    truth = example_scenario().segments[0]
+    for name, expected in (
+        ("conversion of 'potential deal'", truth.conversions()[3]),
+        ("conversion of 'closing deal'", truth.conversions()[4]),
+        ("mean deal size", 15_000.0),
+    ):
+        parameter = found.parameter(name, "SMB")
+        width = parameter.high - parameter.low
+        assert parameter.low - width <= expected <= parameter.high + width, name
+
+
+def test_too_little_history_is_refused(blank: crm.Tables) -> None:
+    tables = tables_of(company(), seed=1, blank=blank)
+    lost = tables.opportunities.assign(status="lost")
+    with pytest.raises(DataError, match="no won deal with a date of creation"):
+        calibrate(replace(tables, opportunities=lost))
+
+
+def test_few_deals_look_like_few_deals(blank: crm.Tables) -> None:
+    world = company()
+    brief = world.model_copy(update={"calendar": Calendar(first_quarter="2024Q1", quarters=2)})
+    wide = calibrate(tables_of(brief, seed=2, blank=blank)).parameter("win rate", "large")
+    narrow = calibrate(tables_of(world, seed=2, blank=blank)).parameter("win rate", "large")
+    assert wide.n < narrow.n
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+# --- real data ---------------------------------------------------------------------------------------------
+
+
+def test_on_real_data_the_quota_for_two_thirds_is_made_by_two_thirds(real_data: Path) -> None:
+    calibration = calibrate(crm.read(real_data / "maven_crm"))
+    outcome = simulate(calibration.scenario)
+    plan = plan_for_share(
+        outcome, plan=QuotaPlan(name="flat", annual_quota=1.0), period="2017Q4", share=0.675
+    )
+    fresh = simulate(calibration.scenario, engine="thinning", trials=4_000, seed=2017)
+    assert score(fresh, plan, period="2017Q4").expected_share == pytest.approx(0.675, abs=0.01)
+
+
+def test_on_real_data_the_cut_first_quarter_and_the_dead_pipeline_are_noticed(real_data: Path) -> None:
+    calibration = calibrate(crm.read(real_data / "maven_crm"))
+    assert calibration.window == (date(2017, 3, 1), date(2017, 9, 30))
+    assert "1,185 deals created before" in calibration.left_cut
+    warnings = "\n".join(calibration.warnings)
+    assert "500 opportunities without a date of creation" in warnings
+    assert "5 reps created no deal" in warnings
+    assert "they count as dead" in warnings
+    assert len(calibration.scenario.reps) == 30
+    # not the 82 % of the cut first quarter, nor the 64 % of closed deals: many open deals never close
+    for segment in calibration.scenario.segments:
+        assert 0.4 < segment.close_probabilities()[0] < 0.6
+    gtx = calibration.parameter("mean deal size", "GTX Pro")
+    assert gtx.value == pytest.approx(4_824, rel=0.02)
