@@ -1616,7 +1616,7 @@ def overview(
 
 
 def overview_table(overview: pd.DataFrame, *, currency: str) -> str:
-    """An overview for people (Markdown): what is known as a table, then its notes, then what is missing and why.
+    """An overview for people (Markdown): what is known as a table, its notes, then what is missing and why.
 
     Args:
         overview: result of :func:`overview`.

@@ -100,7 +100,7 @@ def _pages(spec: ReportSpec, report: briefing.Briefing) -> tuple[publish.Page, .
         terms=book.read_terms(folder),
     )
     chosen = [page for page in book.pages(folder) if not spec.pages or page.name in spec.pages]
-    return tuple(publish.Page(page.path, book.render(page, values)) for page in chosen)
+    return tuple(publish.Page(page.path, book.render(page.path, values)) for page in chosen)
 
 
 def _definitions(spec: ReportSpec, report: briefing.Briefing) -> Scenario:
