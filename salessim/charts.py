@@ -108,18 +108,17 @@ def use_style() -> None:
 
 
 def save(ax: Axes, *, path: Path) -> Path:
-    """Write the figure of a chart to a file; the suffix decides the format (svg, png, pdf).
+    """Write the figure of a chart to a file; the suffix decides the format, such as svg or png.
 
-    The same data give the same bytes: no date is written into the file.
+    The same data give the same SVG, byte by byte: no date is written into it.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     save(funnel(pd.DataFrame({"stage": ["warm"], "deals": [3]})), path=Path(folder, "a.svg")).suffix
     '.svg'
     """
-    stamp = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
     with _style():
-        _figure(ax).savefig(path, metadata={stamp: None} if stamp else {})
+        _figure(ax).savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
     return path
 
 
@@ -183,10 +182,12 @@ def _finish(ax: Axes, *, own: bool, finding: str, about: str) -> Axes:
         high = figure.get_figheight() * 72
         head = figure.suptitle(title, x=0.018, y=1 - 8 / high, ha="left", va="top", linespacing=1.2)
         head.set_in_layout(False)  # its room is taken off below, together with that of the line under it
-        figure.text(0.018, 1 - (below + 3) / high, about, ha="left", va="top", size=10, color=MUTED)
+        small = _wrapped(about, width=width, size=10)
+        figure.text(0.018, 1 - (below + 3) / high, small, ha="left", va="top", size=10, color=MUTED)
         engine = figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
-            engine.set(rect=(0, 0, 1, 1 - (below + (20 if about else 0)) / high))
+            below += 6 + 14 * (small.count("\n") + 1) if about else 0
+            engine.set(rect=(0, 0, 1, 1 - below / high))
     else:
         figure.draw_without_rendering()  # lays out, so that the room is known
         wide, high = (size / figure.dpi * 72 for size in ax.get_window_extent().size)

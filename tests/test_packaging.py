@@ -86,6 +86,26 @@ def test_the_installer_in_the_makefile_is_the_locked_one() -> None:
     assert locked()["uv"] == [Version(pinned[1])]
 
 
+def test_every_import_is_a_declared_dependency(project: dict[str, object]) -> None:
+    import ast
+    from importlib.metadata import packages_distributions
+
+    owners = packages_distributions()
+    declared = set(ranges(project["dependencies"]))  # type: ignore[arg-type]
+    undeclared = set()
+    for path in (ROOT / "salessim").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.append(node.module)
+            for name in (name.split(".")[0] for name in names):
+                if name != "salessim" and name not in sys.stdlib_module_names:
+                    found = {canonicalize_name(owner) for owner in owners[name]}
+                    if not found & declared:
+                        undeclared.add(name)
+    assert undeclared == set()
+
+
 def test_every_dependency_has_its_reason(project: dict[str, object]) -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     names = [Requirement(line).name for line in project["dependencies"]]  # type: ignore[attr-defined]
