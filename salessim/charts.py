@@ -29,7 +29,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
@@ -148,10 +148,9 @@ def _rows_height(rows: int, *, each: float) -> float:
 
 def _text_width(text: str, *, size: float, weight: str = "normal") -> float:
     """Width of a text in points."""
-    if not text.strip():
-        return 0.0
-    face = FontProperties(family=plt.rcParams["font.family"], weight=weight)
-    return float(TextPath((0, 0), text, size=size, prop=face).get_extents().width)
+    face = FontProperties(family=plt.rcParams["font.family"], weight=weight, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, face, ismath=False)
+    return float(width)
 
 
 def _wrapped(text: str, *, width: float, size: float, weight: str = "normal") -> str:
@@ -204,7 +203,9 @@ def _nothing(ax: Axes, *, own: bool, finding: str, title: str | None) -> Axes:
     ax.set_axis_off()
     ax.text(0.5, 0.5, _wrapped(finding, width=320, size=11), transform=ax.transAxes,
             ha="center", va="center", size=11, color=MUTED)  # fmt: skip
-    return _finish(ax, own=own, finding=title or "Nothing to show yet", about="")
+    ax = _finish(ax, own=own, finding=title or "Nothing to show yet", about="")
+    ax.set_label(title or finding)
+    return ax
 
 
 def _money(amount: float, currency: str) -> str:

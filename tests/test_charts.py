@@ -232,7 +232,7 @@ def figure_of(ax: Axes) -> Figure:
 def words(ax: Axes) -> list[Text]:
     """Every text of a picture but tick labels."""
     figure = figure_of(ax)
-    heads = [*figure.texts, ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]  # type: ignore[attr-defined]
+    heads = [*figure.texts, ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]
     shown = [*heads, *ax.texts]
     return [text for text in shown if text.get_visible() and text.get_text().strip()]
 
@@ -286,8 +286,9 @@ def test_no_text_lies_over_another(draw: Draw) -> None:
 
 @pytest.mark.parametrize(("draw", "message"), [pytest.param(*pair, id=name) for name, pair in EMPTY.items()])
 def test_nothing_to_draw_is_said_in_the_picture(draw: Draw, message: str) -> None:
-    text = draw().texts[0].get_text().replace("\n", " ")
-    assert text.startswith(message)
+    ax = draw()
+    assert ax.texts[0].get_text().replace("\n", " ").startswith(message)
+    assert ax.get_label().startswith(message)
 
 
 @pytest.mark.parametrize("name", NORMAL)
@@ -311,7 +312,7 @@ def test_a_chart_draws_on_axes_of_another_figure_in_the_same_look() -> None:
     assert title.startswith("‘cold lead’ holds 50 % of 60 open deals")
     for text in [left._left_title, left.yaxis.label, *left.get_yticklabels(), *right.get_xticklabels()]:
         assert text.get_fontfamily()[0] == charts.FONT
-    apart = [ax.get_tightbbox(figure.canvas.get_renderer()) for ax in (left, right)]  # type: ignore[attr-defined]
+    apart = [ax.get_tightbbox(figure.canvas.get_renderer()) for ax in (left, right)]
     assert apart[0].x1 <= apart[1].x0 + 1
 
 
@@ -368,7 +369,7 @@ def test_pipeline_age_counts_the_dead() -> None:
     heights: dict[str, float] = {}
     for bar in ax.patches:
         colour = to_hex(bar.get_facecolor(), keep_alpha=False).upper()
-        heights[colour] = heights.get(colour, 0) + bar.get_height()  # type: ignore[attr-defined]
+        heights[colour] = heights.get(colour, 0) + bar.get_height()
     assert heights == {charts.BLUE: 201, charts.ORANGE: 99}
     rare = charts.pipeline_age(pd.Series([*range(500), 999.0]), slowest_close_days=600)
     assert rare.get_label().startswith("0.2 % of the open pipeline is dead: 1 of 501 open deals is older")
@@ -406,7 +407,7 @@ def test_win_rates_tell_difference_from_luck() -> None:
     assert ax.get_label() == (
         "No sign that reps differ: 4 of 30 lie outside the team’s 50 %, and luck alone would make 6 look so"
     )
-    colours = [to_hex(colour).upper() for colour in ax.collections[-1].get_facecolors()]  # type: ignore[attr-defined]
+    colours = [to_hex(colour).upper() for colour in ax.collections[-1].get_facecolors()]
     assert colours.count(charts.BLUE) == 4
     assert colours.count(charts.ORANGE) == 0
     same = charts.win_rates(alike.tail(9), group_label="rep", team_rate=0.5)
