@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -211,7 +213,15 @@ def main() -> None:
     except SalessimError as problem:
         typer.echo(f"salessim: {problem}", err=True)
         sys.exit(2)
-    except (OSError, KeyboardInterrupt) as problem:
-        reason = "interrupted" if isinstance(problem, KeyboardInterrupt) else str(problem)
-        typer.echo(f"salessim: {reason}", err=True)
-        sys.exit(130 if isinstance(problem, KeyboardInterrupt) else 2)
+    except OSError as problem:
+        typer.echo(f"salessim: {problem.filename or 'file'}: {problem.strerror or problem}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("salessim: interrupted", err=True)
+        sys.exit(130)
+    except Exception as problem:  # a fault of the program, not of the input: say so, and keep the evidence
+        kept = Path(tempfile.gettempdir()) / "salessim-error.txt"
+        kept.write_text(traceback.format_exc(), encoding="utf-8")
+        text = f"salessim: this is a fault of the program ({type(problem).__name__}: {problem})"
+        typer.echo(f"{text}; please report it with {kept}", err=True)
+        sys.exit(1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from salessim.briefing.onboarding import capacity, hiring, newcomer_quotas, onboarding_findings, ramps
 from salessim.briefing.pipeline import (
+    bookings_table,
     data_quality,
     forecast,
     forecast_table,
@@ -31,6 +32,7 @@ from salessim.briefing.quota import (
 __all__ = [
     "Briefing",
     "assumptions",
+    "bookings_table",
     "capacity",
     "data_quality",
     "forecast",

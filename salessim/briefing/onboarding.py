@@ -21,7 +21,7 @@ __all__ = ["capacity", "hiring", "newcomer_quotas", "onboarding_findings", "ramp
 def capacity(briefing: Briefing, *, extra_hires: int = 0, hire_start: str = "") -> pd.DataFrame:
     """Headcount and ramped capacity by week: columns week, headcount, productive (full-rep equivalents).
 
-    ``extra_hires`` more reps start on ``hire_start`` ("" is the first day of the coming quarter).
+    ``extra_hires`` more reps start on ``hire_start`` ("" is the earliest day that the hiring lead time leaves).
     """
     scenario = _with_hires(briefing, extra_hires, _start(briefing, hire_start))
     weeks = [day for quarter in scenario.calendar.periods() for day in quarter.week_starts()]
@@ -153,7 +153,15 @@ def newcomer_quotas(briefing: Briefing) -> str:
 
 
 def _start(briefing: Briefing, hire_start: str) -> date:
-    return day("hire_start", hire_start) or briefing.scenario.calendar.periods()[0].start
+    """First day of extra hires: the given one, else the first of the month in which somebody whom we decide
+    to hire on the day of the export can start at the earliest."""
+    if given := day("hire_start", hire_start):
+        return given
+    role = briefing.scenario.roles[0]
+    earliest = briefing.tables.as_of + timedelta(weeks=role.hiring_lead_weeks, days=1)
+    if earliest.day == 1:
+        return earliest
+    return date(earliest.year + earliest.month // 12, earliest.month % 12 + 1, 1)
 
 
 def _with_hires(briefing: Briefing, number: int, start: date) -> Scenario:

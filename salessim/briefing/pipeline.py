@@ -14,6 +14,7 @@ from salessim.engine import HORIZON, simulate
 from salessim.periods import Quarter
 
 __all__ = [
+    "bookings_table",
     "data_quality",
     "forecast",
     "forecast_table",
@@ -46,6 +47,40 @@ def forecast(briefing: Briefing) -> pd.DataFrame:
         known = float(simulate(briefing.scenario).expected_bookings(period).sum())
         rows.append([period, expected, p10, p50, p90, known - from_new])
     return pd.DataFrame(rows, columns=["quarter", "expected", "p10", "p50", "p90", "from_open_deals"])
+
+
+def bookings_table(briefing: Briefing) -> str:
+    """Deals won and their value by quarter, then the whole export in one sentence (Markdown)."""
+    tables = briefing.tables
+    rates = measures.measure("win_rate_closed", tables, by="quarter").set_index("quarter")
+    rows = [
+        [
+            row["quarter"] + (" (incomplete data)" if row["partial"] else ""),
+            formats.count(row["won_count"]),
+            formats.money(row["won_value"], briefing.currency),
+            formats.percent(float(rates["value"][row["quarter"]]), digits=1),
+            formats.span(float(rates["low"][row["quarter"]]), float(rates["high"][row["quarter"]]), "share"),
+        ]
+        for row in measures.bookings_by_quarter(tables).to_dict("records")
+    ]
+    header = ["quarter", "deals won", "won value", "won of closed", "80 % interval"]
+    return f"{formats.table(header, rows)}\n\n{_whole_export(briefing)}"
+
+
+def _whole_export(briefing: Briefing) -> str:
+    deals = briefing.tables.opportunities
+    by_status = deals["status"].value_counts()
+    won, lost = (int(by_status.get(status, 0)) for status in ("won", "lost"))
+    value = float(deals.loc[deals["status"] == "won", "amount"].sum())
+    stages = measures.pipeline_by_stage(briefing.tables)
+    open_deals = ", ".join(
+        f"{formats.count(row['deals'])} in *{row['stage']}*" for row in stages.to_dict("records")
+    )
+    return (
+        f"The whole export holds {formats.count(len(deals))} opportunities: {formats.count(won)} won for "
+        f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open {open_deals}. Of the "
+        f"closed ones {formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
+    )
 
 
 def forecast_table(briefing: Briefing) -> str:
