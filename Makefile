@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 UV     := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help install report test lint types lock clean
+.PHONY: help install report example test lint types lock clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ install: $(STAMP)  ## make .venv with everything that requirements.lock pins
 
 report: $(STAMP)  ## render the example quarter and print the path of its index.html
 	@$(BIN)/salessim report --report reports/2026Q2/report.yaml
+
+example: report  ## renew the finished example chapters that stand in reports/2026Q2
+	@cp reports/2026Q2/build/notebooks/*.ipynb reports/2026Q2/
 
 test: $(STAMP)  ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
@@ -78,18 +79,21 @@ Floats = npt.NDArray[np.float64]
 
 
 @functools.cache
-def _register_font() -> None:
-    """Make the font known to matplotlib, once, when the first chart is drawn."""
+def _prepare() -> None:
+    """Make the font known to matplotlib and load its backend, once, when the first chart is drawn."""
     from fontpkg import mpl
 
     # a missing fallback font is no news to a reader of a report
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     mpl.use(FONT)
+    # A notebook's backend turns on interactive mode as it loads. Loaded by the first chart, within the style,
+    # it would be turned off when the style ends, and no other chart would be shown.
+    plt.switch_backend(matplotlib.get_backend())
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    _register_font()
+    _prepare()
     with plt.style.context(_STYLE):
         yield
 
@@ -103,7 +107,7 @@ def use_style() -> None:
     >>> plt.rcParams["svg.fonttype"]
     'path'
     """
-    _register_font()
+    _prepare()
     plt.style.use(_STYLE)
 
 
@@ -179,8 +183,9 @@ def _finish(ax: Axes, *, own: bool, finding: str, about: str) -> Axes:
         title = _wrapped(finding, width=width, size=size, weight="semibold")
         below = 9 + size * 1.42 * (title.count("\n") + 1)  # points from the top edge to the end of the title
         high = figure.get_figheight() * 72
-        head = figure.suptitle(title, x=0.018, y=1 - 8 / high, ha="left", va="top", linespacing=1.2)
-        head.set_in_layout(False)  # its room is taken off below, together with that of the line under it
+        # not a suptitle: the layout would make room for it, which is taken off below for both texts together
+        figure.text(0.018, 1 - 8 / high, title, ha="left", va="top", size=size, weight="semibold",
+                    linespacing=1.2)  # fmt: skip
         small = _wrapped(about, width=width, size=10)
         figure.text(0.018, 1 - (below + 3) / high, small, ha="left", va="top", size=10, color=MUTED)
         engine = figure.get_layout_engine()

@@ -319,7 +319,7 @@ def test_a_chart_draws_on_axes_of_another_figure_in_the_same_look() -> None:
 def test_a_title_replaces_the_finding() -> None:
     ax = charts.funnel(stages(), title="Our own words")
     assert ax.get_label() == "Our own words"
-    assert figure_of(ax).get_suptitle() == "Our own words"
+    assert figure_of(ax).texts[0].get_text() == "Our own words"
 
 
 def test_charts_leave_the_style_of_the_session_alone_until_asked() -> None:

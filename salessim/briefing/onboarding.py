@@ -21,7 +21,7 @@ __all__ = ["capacity", "hiring", "newcomer_quotas", "onboarding_findings", "ramp
 def capacity(briefing: Briefing, *, extra_hires: int = 0, hire_start: str = "") -> pd.DataFrame:
     """Headcount and ramped capacity by week: columns week, headcount, productive (full-rep equivalents).
 
-    ``extra_hires`` more reps start on ``hire_start`` ("" is the earliest day that the hiring lead time leaves).
+    ``extra_hires`` more reps start on ``hire_start`` ("": the earliest day that the hiring lead time leaves).
     """
     scenario = _with_hires(briefing, extra_hires, _start(briefing, hire_start))
     weeks = [day for quarter in scenario.calendar.periods() for day in quarter.week_starts()]

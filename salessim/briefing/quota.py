@@ -97,7 +97,7 @@ def quotas_by_quarter(briefing: Briefing) -> str:
 
 
 def quota_texts(briefing: Briefing) -> dict[str, object]:
-    """Figures of the recommended plan as texts, for pages of the sales book; None: there is no such figure."""
+    """Figures of the recommended plan as texts, for pages of the sales book; None: no such figure."""
     b, s = briefing, briefing.advised
     plan = None
     if math.isfinite(s.team_plan):

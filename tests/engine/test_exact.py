@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from aggregate import build as build_aggregate
 from scipy.special import pdtrc
 
 from salessim.engine import HORIZON, ExactOutcome, simulate
@@ -76,8 +77,7 @@ def test_mean_and_variance_follow_the_closed_form() -> None:
 
 def test_agrees_with_the_package_aggregate() -> None:
     """An independent implementation of compound laws: gamma-mixed Poisson wins, lognormal deals."""
-    aggregate = pytest.importorskip("aggregate", reason="a test dependency, always in the lock")
-    oracle = aggregate.build("agg Oracle 7.5 claims sev lognorm 20000 cv 1 mixed gamma 0.25", log2=16, bs=50)
+    oracle = build_aggregate("agg Oracle 7.5 claims sev lognorm 20000 cv 1 mixed gamma 0.25", log2=16, bs=50)
     world = one_stage_world(
         leads_per_week=7.5 / 13, conversion=1.0, size=DealSize(mean=20_000.0, cv=1.0), skill_cv=0.25
     )
@@ -89,8 +89,7 @@ def test_agrees_with_the_package_aggregate() -> None:
 
 def test_heavy_deal_sizes_settle() -> None:
     """cv 4: against an oracle with a grid thirty times as fine and room for the tail."""
-    aggregate = pytest.importorskip("aggregate", reason="a test dependency, always in the lock")
-    oracle = aggregate.build("agg Heavy 7.5 claims sev lognorm 20000 cv 4 mixed gamma 0.25", log2=18, bs=50)
+    oracle = build_aggregate("agg Heavy 7.5 claims sev lognorm 20000 cv 4 mixed gamma 0.25", log2=18, bs=50)
     world = one_stage_world(
         leads_per_week=7.5 / 13, conversion=1.0, size=DealSize(mean=20_000.0, cv=4.0), skill_cv=0.25
     )
