@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -127,11 +129,18 @@ def quota(
     """Answer: which quota do 60-75 % of sellers make, and does the company make its plan?"""
     from salessim import briefing
 
-    prepared = briefing.prepare(
-        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario, plan=plan
-    )
-    typer.echo(briefing.quota_findings(prepared))
-    typer.echo("\n" + briefing.quotas_by_quarter(prepared))
+    with _progress(briefing.STEPS) as step:
+        prepared = briefing.prepare(
+            crm_folder=crm,
+            quarter=quarter,
+            column_map=column_map,
+            as_of=as_of,
+            scenario=scenario,
+            plan=plan,
+            step=step,
+        )
+        text = f"{briefing.quota_findings(prepared)}\n\n{briefing.quotas_by_quarter(prepared)}"
+    typer.echo(text)
 
 
 @app.command()
@@ -147,11 +156,17 @@ def hiring(
     """Answer: when is capacity there, what does a hire bring, and what does a delay cost?"""
     from salessim import briefing
 
-    prepared = briefing.prepare(
-        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario
-    )
-    typer.echo(briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start))
-    typer.echo("\n" + briefing.hiring(prepared))
+    with _progress(briefing.STEPS) as step:
+        prepared = briefing.prepare(
+            crm_folder=crm,
+            quarter=quarter,
+            column_map=column_map,
+            as_of=as_of,
+            scenario=scenario,
+            step=step,
+        )
+        findings = briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start)
+    typer.echo(f"{findings}\n\n{briefing.hiring(prepared)}")
 
 
 @app.command()
@@ -166,9 +181,15 @@ def calibrate(
     """Estimate a scenario from a CRM export; prints the estimates with intervals and doubts."""
     from salessim import briefing
 
-    prepared = briefing.prepare(
-        crm_folder=crm, quarter=quarter, column_map=column_map, as_of=as_of, scenario=scenario
-    )
+    with _progress(briefing.STEPS) as step:
+        prepared = briefing.prepare(
+            crm_folder=crm,
+            quarter=quarter,
+            column_map=column_map,
+            as_of=as_of,
+            scenario=scenario,
+            step=step,
+        )
     typer.echo(briefing.assumptions(prepared))
     if out:
         Path(out).write_text(prepared.scenario.to_yaml(), encoding="utf-8")
@@ -187,6 +208,21 @@ def schema() -> None:
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+@contextmanager
+def _progress(steps: Sequence[str]) -> Iterator[Callable[[str], None]]:
+    """A progress bar on a terminal, which names the step under way and is gone when the answer comes."""
+    from tqdm import tqdm
+
+    layout = "{desc} |{bar:20}| {n_fmt}/{total_fmt}"
+    with tqdm(total=len(steps), bar_format=layout, leave=False, disable=None, file=sys.stderr) as bar:
+
+        def step(name: str) -> None:
+            bar.n = steps.index(name)
+            bar.set_description(name)
+
+        yield step
 
 
 def _assignments(words: list[str]) -> dict[str, dict[str, str | int | float | bool]]:

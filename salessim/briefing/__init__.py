@@ -20,7 +20,7 @@ from salessim.briefing.pipeline import (
     team_win_rate,
     win_rates_by_rep,
 )
-from salessim.briefing.prepared import Briefing, prepare, read_export
+from salessim.briefing.prepared import STEPS, Briefing, prepare, read_export
 from salessim.briefing.quota import (
     assumptions,
     quota_findings,
@@ -30,6 +30,7 @@ from salessim.briefing.quota import (
 )
 
 __all__ = [
+    "STEPS",
     "Briefing",
     "assumptions",
     "bookings_table",

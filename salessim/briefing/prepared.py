@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -17,9 +18,12 @@ from salessim.model import Scenario
 from salessim.periods import Quarter
 from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, score
 
-__all__ = ["Briefing", "bullets", "day", "prepare", "read_export"]
+__all__ = ["STEPS", "Briefing", "bullets", "day", "prepare", "read_export"]
 
 Engine = Literal["auto", "exact", "thinning"]
+
+#: What :func:`prepare` does, step by step.
+STEPS = ("reading the export", "calibrating", "working out the coming quarters")
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def prepare(
     engine: str = "auto",
     trials: int = 10_000,
     seed: int = 1,
+    step: Callable[[str], None] = lambda name: None,
 ) -> Briefing:
     """Read an export, calibrate the simulator from it, and simulate the four quarters to come.
 
@@ -103,11 +108,13 @@ def prepare(
         engine: "auto", "exact" or "thinning".
         trials: trials of the thinning engine.
         seed: seed of the thinning engine.
+        step: told the name of each of the :data:`STEPS` when it begins, for a progress bar.
 
     Raises:
         SalessimError: anything in the input that must be changed.
     """
     example = crm_folder == "example"
+    step(STEPS[0])
     tables = read_export(crm_folder, column_map=column_map, as_of=as_of)
     base_path = scenario or (str(EXAMPLE / "scenario.yaml") if example else "")
     plan_path = plan or (str(EXAMPLE / "plan.yaml") if example else "")
@@ -122,10 +129,12 @@ def prepare(
         )
     if reported.end < tables.as_of:
         tables = crm.as_seen_on(tables, reported.end)
+    step(STEPS[1])
     name = base.name if base else f"calibrated from {Path(crm_folder).name}"
     calibration = calibrate(tables, base=base, name=name)
     if engine not in ("auto", "exact", "thinning"):
         raise ParameterError(f"engine is {engine!r}; it must be 'auto', 'exact' or 'thinning'")
+    step(STEPS[2])
     chosen: Engine = engine  # type: ignore[assignment]  # checked above
     outcome = simulate(calibration.scenario, engine=chosen, trials=trials, seed=seed)
     quota_plan = QuotaPlan.load(plan_path) if plan_path else _default_plan(tables, reported, outcome)

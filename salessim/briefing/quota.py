@@ -91,7 +91,7 @@ def quotas_by_quarter(briefing: Briefing) -> str:
                 formats.percent(asked.probability_team_plan),
             ]
         )
-    header = ["quarter", "quota in the plan", "expected to make it", f"quota for {MIDDLE:.1%}"]
+    header = ["quarter", "quota in the plan", "expected to make it", f"quota for {formats.percent(MIDDLE, digits=1)}"]
     header += ["chance of landing in the band", "team plan", "chance of the team plan"]
     return formats.table(header, rows)
 
