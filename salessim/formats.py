@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["MISSING", "count", "days", "figure", "money", "percent", "ratio", "span", "table"]
+__all__ = ["MISSING", "NO_CURRENCY", "count", "days", "figure", "money", "percent", "ratio", "span", "table"]
 
 MISSING = "–"
+
+#: ISO 4217: no currency; what an export has whose currency nobody stated. It is not written.
+NO_CURRENCY = "XXX"
 
 
 def money(amount: float, currency: str, *, short: bool = False) -> str:
@@ -21,17 +24,18 @@ def money(amount: float, currency: str, *, short: bool = False) -> str:
     'USD 1,134,672'
     >>> money(7203038, "USD", short=True), money(41250, "EUR", short=True), money(310, "EUR", short=True)
     ('USD 7.20m', 'EUR 41k', 'EUR 310')
-    >>> money(float("nan"), "USD")
-    '–'
+    >>> money(float("nan"), "USD"), money(1234, NO_CURRENCY)
+    ('–', '1,234')
     """
     if not math.isfinite(amount):
         return MISSING
+    unit = "" if currency in ("", NO_CURRENCY) else f"{currency} "
     sign, size = ("-" if amount < 0 else ""), abs(amount)
     if short and size >= 999_500:
-        return f"{currency} {sign}{size / 1e6:,.2f}m"
+        return f"{unit}{sign}{size / 1e6:,.2f}m"
     if short and size >= 10_000:
-        return f"{currency} {sign}{size / 1e3:,.0f}k"
-    return f"{currency} {sign}{size:,.0f}"
+        return f"{unit}{sign}{size / 1e3:,.0f}k"
+    return f"{unit}{sign}{size:,.0f}"
 
 
 def percent(share: float, *, digits: int = 0) -> str:

@@ -300,24 +300,22 @@ def tradeoff(
         outcome: what the team may book.
         plan: the plan that is scaled.
         period: a quarter or "horizon".
-        factors: multiples of the plan's quotas; left out: 41 levels that expected shares of about 95 % down
-            to 15 % make.
+        factors: multiples of the plan's quotas; left out: the plan itself among 41 levels that expected
+            shares of about 95 % down to 15 % make.
 
     Returns:
         Columns quota (of a fully ramped rep, in currency for the period), share_attaining (expected),
-        probability_band, sum_of_quotas, probability_plan: the chance that the team books the plan that such
-        quotas stand for, the sum of quotas ÷ (1 + over-assignment of the given plan; 0 where it states no
-        team plan). Quotas do not change what is booked here: asking for more makes no one sell more.
+        probability_band, sum_of_quotas, probability_sum (chance that the team books at least the sum of its
+        quotas). Quotas do not change what is booked here: asking for more makes no one sell more.
     """
     full = _full_quota(plan, outcome.scenario, period)
     weights = quota_weights(plan, outcome.scenario, period)
     amounts = _in_period(quotas(plan, outcome.scenario), period)
     if factors is None:
         low, high = (outcome.amount_for_share(weights, share, period) for share in (0.95, 0.15))
-        factors = [float(level) for level in np.linspace(max(low, high / 40), high, 41) / full]
-    team_plan = plan.team_plan(outcome.scenario, period)
-    if np.isnan(team_plan):
-        team_plan = float(np.nansum(amounts))
+        levels = np.append(np.linspace(max(low, high / 40), high, 41), full)
+        factors = [float(level) for level in np.unique(levels) / full]
+    total = float(np.nansum(amounts))
     rows = []
     for factor in factors:
         law = outcome.number_at_least(amounts * factor, period)
@@ -328,8 +326,8 @@ def tradeoff(
                 "quota": full * factor,
                 "share_attaining": float(law @ shares),
                 "probability_band": float(law[inside].sum()),
-                "sum_of_quotas": float(np.nansum(amounts) * factor),
-                "probability_plan": float(outcome.team_chance_at_least(team_plan * factor, period)),
+                "sum_of_quotas": total * factor,
+                "probability_sum": float(outcome.team_chance_at_least(total * factor, period)),
             }
         )
     return pd.DataFrame(rows)

@@ -140,7 +140,7 @@ def test_the_wheel_carries_notebooks_playbook_and_library(installed: Path) -> No
         "library/example/crm/opportunities.csv",
         "library/scenario.schema.json",
         "crm/maps/maven_crm.yaml",
-        "salessim.mplstyle",
+        "charts/salessim.mplstyle",
         "py.typed",
     ):
         assert (installed / "salessim" / wanted).is_file(), wanted

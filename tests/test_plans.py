@@ -128,7 +128,7 @@ def test_higher_quotas_are_made_by_fewer() -> None:
     curve = tradeoff(simulate(reference_world()), FLAT, period="2026Q4")
     assert (np.diff(curve["quota"]) > 0).all()
     assert (np.diff(curve["share_attaining"]) < 0).all()
-    assert (np.diff(curve["probability_plan"]) <= 0).all()
+    assert (np.diff(curve["probability_sum"]) <= 0).all()
     assert curve["share_attaining"].iloc[[0, -1]].tolist() == pytest.approx([0.95, 0.15], abs=0.01)
     best = curve.loc[curve["probability_band"].idxmax(), "share_attaining"]
     assert 0.60 < best < 0.75
@@ -140,7 +140,10 @@ def test_the_trade_off_at_the_plan_itself_is_its_score() -> None:
     result = score(outcome, FLAT, period="2026Q4")
     assert row["share_attaining"] == pytest.approx(result.expected_share)
     assert row["probability_band"] == pytest.approx(result.probability_band)
-    assert row["probability_plan"] == pytest.approx(result.probability_team_plan)
+    assert row["sum_of_quotas"] == pytest.approx(result.sum_of_quotas)
+    assert row["probability_sum"] == pytest.approx(
+        float(outcome.team_chance_at_least(result.sum_of_quotas, "2026Q4"))
+    )
 
 
 def test_scaling_reaches_every_role() -> None:

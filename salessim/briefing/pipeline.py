@@ -72,13 +72,13 @@ def _whole_export(briefing: Briefing) -> str:
     by_status = deals["status"].value_counts()
     won, lost = (int(by_status.get(status, 0)) for status in ("won", "lost"))
     value = float(deals.loc[deals["status"] == "won", "amount"].sum())
-    stages = measures.pipeline_by_stage(briefing.tables)
+    stages = measures.pipeline_by_stage(briefing.tables).to_dict("records")
     open_deals = ", ".join(
-        f"{formats.count(row['deals'])} in *{row['stage']}*" for row in stages.to_dict("records")
+        f"{formats.count(row['deals'])} in *{row['stage']}*" for row in stages if row["deals"]
     )
     return (
         f"The whole export holds {formats.count(len(deals))} opportunities: {formats.count(won)} won for "
-        f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open {open_deals}. Of the "
+        f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open {open_deals or 'none'}. Of the "
         f"closed ones {formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
     )
 
@@ -99,8 +99,9 @@ def forecast_table(briefing: Briefing) -> str:
 
 def open_pipeline(briefing: Briefing) -> pd.DataFrame:
     """What is open in each stage, weighed with the chance to be won by stage and age: columns stage, deals,
-    value, weighted_value (currency)."""
+    value, weighted_value (currency). Stages of the CRM without an open deal are left out."""
     stages = measures.pipeline_by_stage(briefing.tables)
+    stages = stages[stages["deals"] > 0].reset_index(drop=True)
     worth = _weighted_by_stage(briefing)
     stages["weighted_value"] = stages["stage"].map(worth)
     return stages

@@ -8,7 +8,7 @@ import numpy as np
 
 from salessim import formats
 from salessim.briefing.prepared import Briefing, bullets
-from salessim.calibrate import Parameter
+from salessim.calibrate import LEVEL, Parameter
 from salessim.engine import simulate
 from salessim.errors import PlanError
 from salessim.model import Scenario
@@ -91,7 +91,12 @@ def quotas_by_quarter(briefing: Briefing) -> str:
                 formats.percent(asked.probability_team_plan),
             ]
         )
-    header = ["quarter", "quota in the plan", "expected to make it", f"quota for {formats.percent(MIDDLE, digits=1)}"]
+    header = [
+        "quarter",
+        "quota in the plan",
+        "expected to make it",
+        f"quota for {formats.percent(MIDDLE, digits=1)}",
+    ]
     header += ["chance of landing in the band", "team plan", "chance of the team plan"]
     return formats.table(header, rows)
 
@@ -117,18 +122,15 @@ def assumptions(briefing: Briefing) -> str:
     calibration = briefing.calibration
     rows = [
         [
-            p.segment or "all",
-            p.name,
+            p.name if not p.segment else f"{p.segment}: {p.name}",
             _estimate(p, p.value, briefing.currency),
-            f"{_estimate(p, p.low, briefing.currency)} to {_estimate(p, p.high, briefing.currency)}"
-            if math.isfinite(p.low)
-            else formats.MISSING,
+            _interval(p, briefing.currency),
             formats.count(p.n),
             p.note,
         ]
         for p in calibration.parameters
     ]
-    table = formats.table(["segment", "estimate", "value", "80 % interval", "n", "note"], rows)
+    table = formats.table(["estimate", "value", f"{formats.percent(LEVEL)} interval", "n", "note"], rows)
     first, last = calibration.window
     warnings = bullets(calibration.warnings) if calibration.warnings else "None."
     return (
@@ -147,6 +149,13 @@ def _estimate(parameter: Parameter, value: float, currency: str) -> str:
     return f"{value:.3g}"
 
 
+def _interval(parameter: Parameter, currency: str) -> str:
+    if not math.isfinite(parameter.low):
+        return formats.MISSING
+    low, high = (_estimate(parameter, end, currency) for end in (parameter.low, parameter.high))
+    return f"{low.removesuffix(' weeks')} to {high.removeprefix(currency + ' ')}"
+
+
 def robustness(briefing: Briefing) -> str:
     """How the answer moves when an estimate is at an end of its interval (Markdown table).
 
@@ -158,13 +167,15 @@ def robustness(briefing: Briefing) -> str:
     rows = [["all as estimated", b.money(base.expected_bookings), formats.percent(base.expected_share)]]
     for kind in ("leads", "conversion", "deal size"):
         width = _relative_width(b, kind)
-        for sign, word in ((-1, "low"), (1, "high")):
+        for sign in (-1, 1):
             changed = simulate(_scaled(b.scenario, kind, 1 + sign * width))
             bookings = float(changed.expected_bookings(b.upcoming).sum())
             share = changed.share_at_least(weights, base.full_quota, b.upcoming)
-            label = f"{kind} at the {word} end ({sign * width * 100:+.0f} %)"
+            label = f"{kind} {sign * width * 100:+.0f} %"
             rows.append([label, b.money(bookings), formats.percent(share)])
-    return formats.table(["if", f"expected bookings in {b.upcoming}", "expected share making quota"], rows)
+    return formats.table(
+        ["estimate", f"expected bookings in {b.upcoming}", "expected share making quota"], rows
+    )
 
 
 def _relative_width(briefing: Briefing, kind: str) -> float:

@@ -1,0 +1,338 @@
+"""The funnel of a segment: leads, stages with censored open deals, deal sizes, and what is open today."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from salessim.calibrate.estimates import DIGITS, LEVEL, Notes, Parameter, Z, student, wilson
+from salessim.crm import Tables
+from salessim.formats import percent
+from salessim.model import DealSize, Market, OpenDeal, Scenario, Seasonality, Segment, Source, Stage
+
+__all__ = ["month_factors_of", "open_deals_of", "segment_of"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Amounts that an observed deal-size law is condensed to, each the mean of as many deals.
+MOST_AMOUNTS = 100
+
+_NAT = np.datetime64("NaT")
+
+
+def month_factors_of(
+    seen: pd.DataFrame, start: date, end: date, month: int, notes: Notes
+) -> tuple[float, float, float]:
+    """Rhythm of creation within the quarter: leads in its months relative to the mean, if more than luck."""
+    from scipy.stats import chi2
+
+    days = pd.Series(pd.date_range(start, end))
+    positions = (days.dt.month - month) % 3
+    exposure = positions.value_counts().reindex(range(3), fill_value=0).to_numpy(float)
+    counts = ((seen["created"].dt.month - month) % 3).value_counts().reindex(range(3), fill_value=0)
+    n = counts.to_numpy(float)
+    total = int(n.sum())
+    if (exposure < 28).any() or total < 30:
+        return (1.0, 1.0, 1.0)
+    expected = total * exposure / exposure.sum()
+    uneven = chi2.sf(float(((n - expected) ** 2 / expected).sum()), 2) < 0.05
+    factors = n / expected
+    factors = factors / factors.mean()
+    for index, factor in enumerate(factors):
+        error = Z * math.sqrt(max(1 / max(n[index], 1) - 1 / total, 0))
+        notes.parameters.append(
+            Parameter(
+                f"created in month {index + 1} of a quarter ÷ mean month",
+                "",
+                float(factor),
+                float(factor * math.exp(-error)),
+                float(factor * math.exp(error)),
+                int(n[index]),
+                "ratio",
+                "" if uneven else "no more than luck: not used",
+            )
+        )
+    if not uneven:
+        return (1.0, 1.0, 1.0)
+    return (float(factors[0]), float(factors[1]), float(factors[2]))
+
+
+def segment_of(
+    tables: Tables,
+    name: str,
+    seen: pd.DataFrame,
+    exposure: pd.DataFrame,
+    window_weeks: float,
+    market: Market,
+    month_factors: tuple[float, float, float],
+    base: Scenario | None,
+    notes: Notes,
+) -> Segment:
+    """Estimate one segment: opportunities per ramped rep-week, stages, deal size.
+
+    ``seen`` are its deals of the window, ``exposure`` the ramped weeks by rep and quarter, ``window_weeks``
+    the calendar weeks of the window; parameters and warnings go to ``notes``.
+    """
+    working = exposure.to_numpy(float)
+    weeks, n = float(working.sum()), len(seen)
+    reps, quarters = int((working.sum(axis=1) > 0).sum()), int((working.sum(axis=0) > 0).sum())
+    rate = n / weeks
+    spread = 1 / n + market.skill_cv**2 / reps + market.shock_cv**2 / quarters
+    margin = math.exp(student(max(min(reps, 4 * quarters) - 1, 1)) * math.sqrt(spread))
+    notes.parameters.append(
+        Parameter(
+            "opportunities per rep and week", name, rate, rate / margin, rate * margin, n, "per rep and week"
+        )
+    )
+    stages = _stages(tables, name, seen, notes)
+    won = seen.loc[(seen["status"] == "won") & seen["amount"].notna(), "amount"]
+    if len(won) < 5:
+        team = tables.opportunities
+        everyone = team.loc[(team["status"] == "won") & team["amount"].notna(), "amount"]
+        notes.warnings.append(
+            f"segment '{name}' has {len(won)} won deals with an amount: too few for a deal size; "
+            f"that of all {len(everyone):,} won deals is taken"
+        )
+        won = everyone
+    return Segment(
+        name=name,
+        stages=stages,
+        sources=_sources(name, seen, exposure, window_weeks, base),
+        deal_size=_deal_size(name, won.to_numpy(float), notes),
+        seasonality=Seasonality(by_month_of_quarter=month_factors),
+    )
+
+
+def _sources(
+    segment: str, seen: pd.DataFrame, exposure: pd.DataFrame, window_weeks: float, base: Scenario | None
+) -> tuple[Source, ...]:
+    """Opportunities by source; the base scenario says which sources are inbound (a team total)."""
+    inbound = {
+        source.name
+        for part in (base.segments if base else ())
+        for source in part.sources
+        if source.kind == "inbound" and part.name == segment
+    }
+    counts = seen["source"].fillna("unknown source").value_counts(sort=False).sort_index()
+    if seen["source"].isna().all():
+        counts = pd.Series({"all sources": len(seen)})
+    return tuple(
+        Source(
+            name=str(name),
+            kind="inbound" if name in inbound else "self-sourced",
+            leads_per_week=round(
+                number / (window_weeks if name in inbound else float(exposure.to_numpy().sum())), DIGITS
+            ),
+        )
+        for name, number in counts.items()
+    )
+
+
+def _stages(tables: Tables, segment: str, seen: pd.DataFrame, notes: Notes) -> tuple[Stage, ...]:
+    """Stages of the segment: by stage history where there is one, else one stage for the whole cycle."""
+    as_of = pd.Timestamp(tables.as_of)
+    history = tables.stage_history
+    history = history[history["opportunity_id"].isin(seen["opportunity_id"])]
+    names = [stage for stage in tables.stages if (history["stage"] == stage).any()]
+    if not names:
+        claimed = seen.loc[seen["status"] == "open", "stage"].unique()
+        names = [str(claimed[0])] if len(claimed) == 1 else ["opportunity"]
+        entered = seen[["created"]].to_numpy()
+    else:
+        first = history.pivot_table(index="opportunity_id", columns="stage", values="entered", aggfunc="min")
+        first = first.reindex(index=seen["opportunity_id"], columns=names)
+        raw = first.to_numpy()
+        raw[:, 0] = seen["created"].to_numpy()
+        # who entered a later stage has passed the earlier ones, at the latest then
+        entered = np.fmin.accumulate(raw[:, ::-1], axis=1)[:, ::-1]
+    closed, status = seen["closed"].to_numpy(), seen["status"].to_numpy()
+    stages = []
+    for index, stage in enumerate(names):
+        here = entered[:, index]
+        following = (
+            entered[:, index + 1] if index + 1 < len(names) else np.where(status == "won", closed, _NAT)
+        )
+        moved = ~pd.isna(following)
+        lost = ~moved & (status == "lost")
+        leave = np.where(moved, following, np.where(lost, closed, np.datetime64(as_of)))
+        present = ~pd.isna(here)
+        weeks = np.floor((leave - here)[present].astype("timedelta64[D]").astype(float) / 7)
+        event = np.where(moved, 1, np.where(lost, 2, 0))[present]
+        stages.append(_stage(stage, segment, weeks, event, notes, whole_cycle=len(names) == 1))
+    return tuple(stages)
+
+
+def _stage(
+    stage: str,
+    segment: str,
+    weeks: FloatArray,
+    event: npt.NDArray[np.int64],
+    notes: Notes,
+    *,
+    whole_cycle: bool,
+) -> Stage:
+    """One stage by the Aalen-Johansen estimator; event 1 moved on, 2 lost, 0 still there."""
+    from statsmodels.duration.survfunc import CumIncidenceRight
+
+    weeks = np.maximum(weeks, 0)
+    n, moved, lost, still = len(event), *(int((event == kind).sum()) for kind in (1, 2, 0))
+    label = "win rate" if whole_cycle else f"conversion of '{stage}'"
+    # the estimator wants times above 0: a deal that left within its first week stands at week 1
+    with np.errstate(divide="ignore", invalid="ignore"):  # its variance where nobody is left at risk
+        estimate = CumIncidenceRight(weeks + 1, event)
+    grid = estimate.times.astype(int) - 1
+    moving, losing = (np.zeros(int(weeks.max()) + 2) for _ in range(2))
+    both = {
+        kind: np.diff(curve, prepend=0.0) for kind, curve in zip(_kinds(event), estimate.cinc, strict=True)
+    }
+    for target, kind in ((moving, 1), (losing, 2)):
+        if kind in both:
+            np.add.at(target, grid, both[kind])
+    conversion = float(np.clip(moving.sum(), 0.0, 1.0))
+    errors = estimate.cinc_se[0][np.isfinite(estimate.cinc_se[0])]  # of moving on
+    error = float(errors[-1]) if moved and len(errors) else math.nan
+    # Wilson's interval with as many deals as the standard error of the censored estimate stands for
+    effective = conversion * (1 - conversion) / error**2 if moved and error > 0 else float(n)
+    low, high = wilson(conversion, effective)
+    unsettled = max(1 - moving.sum() - losing.sum(), 0.0)
+    note = f"{moved:,} moved on, {lost:,} lost, {still:,} still there"
+    last_moves = float(weeks[event == 1].max()) if moved else 0.0
+    if unsettled > 0.05 and still and last_moves > 0.9 * weeks.max():
+        notes.warnings.append(
+            f"segment '{segment}': the history is too short to see the slowest deals of "
+            f"'{stage}' ({percent(unsettled)} unsettled after {int(weeks.max())} weeks); "
+            f"the {label} is a lower bound"
+        )
+        note += "; a lower bound"
+    notes.parameters.append(Parameter(label, segment, conversion, low, high, n, "share", note))
+    median = _quantile_week(moving, 0.5)
+    if moved:
+        half = Z / 2 / math.sqrt(moved)  # of a share around one half
+        lower, upper = (_quantile_week(moving, 0.5 + sign * half) for sign in (-1, 1))
+        notes.parameters.append(
+            Parameter(
+                f"median time {'to win' if whole_cycle else f'in {stage!r} until moving on'}",
+                segment, median, lower, upper, moved, "weeks", "open deals counted as censored",
+            )
+        )  # fmt: skip
+    # what never settles leaves after everything else: it must not look like a deal about to move on
+    losing[-1] += unsettled
+    return Stage(
+        name=stage,
+        conversion=conversion,
+        dwell_weeks=_law(moving),
+        lost_dwell_weeks=_law(losing),
+    )
+
+
+def _kinds(event: npt.NDArray[np.int64]) -> list[int]:
+    """The kinds of event in the order of the estimator's curves."""
+    return list(range(1, int(event.max()) + 1))
+
+
+def _law(mass: FloatArray) -> tuple[float, ...]:
+    if mass.sum() <= 0:
+        return (0.0, 1.0)
+    kept = mass[: int(np.flatnonzero(mass > 0)[-1]) + 1] / mass.sum()
+    return tuple(float(share) for share in np.round(kept / kept.sum(), DIGITS))
+
+
+def _quantile_week(mass: FloatArray, probability: float) -> float:
+    """Week by which a share of all that move on has moved."""
+    if mass.sum() <= 0:
+        return math.nan
+    below = np.cumsum(mass) / mass.sum()
+    return float(np.minimum(np.searchsorted(below, probability - 1e-12), len(below) - 1))
+
+
+def _deal_size(segment: str, won: FloatArray, notes: Notes) -> DealSize:
+    """Lognormal where it fits (Lilliefors' test on the logarithms), else the observed amounts."""
+    from statsmodels.stats.diagnostic import lilliefors
+
+    positive = won[won > 0]
+    n, mean = len(won), float(won.mean())
+    logs = np.log(positive)
+    spread = float(logs.std(ddof=1)) if n > 1 else 0.0
+    fits = len(positive) == n and (n < 8 or spread == 0 or lilliefors(logs, dist="norm")[1] >= 0.05)
+    if fits:
+        mean = math.exp(float(logs.mean()) + spread**2 / 2)
+        # Cox's interval for the mean of a lognormal law
+        error = student(max(n - 1, 1)) * math.sqrt(spread**2 / n + spread**4 / (2 * max(n - 1, 1)))
+        low, high = mean * math.exp(-error), mean * math.exp(error)
+        cv = math.sqrt(math.expm1(spread**2))
+        size, note = DealSize(mean=mean, cv=cv), "lognormal"
+    else:
+        error = student(n - 1) * float(won.std(ddof=1)) / math.sqrt(n)
+        low, high, cv = mean - error, mean + error, float(won.std(ddof=1)) / mean if mean else 0.0
+        size, note = _observed(won), "observed amounts (a lognormal law does not fit)"
+    notes.parameters.append(Parameter("mean deal size", segment, mean, low, high, n, "money", note))
+    limits = _cv_limits(spread, n) if fits else (math.nan, math.nan)
+    notes.parameters.append(Parameter("cv of deal size", segment, cv, *limits, n, "cv", note))
+    if n < 10:
+        notes.warnings.append(f"segment '{segment}': deal size from {n} won deals only")
+    return size
+
+
+def _cv_limits(spread: float, n: int) -> tuple[float, float]:
+    from scipy.stats import chi2
+
+    if n < 2:
+        return math.nan, math.nan
+    low, high = (spread**2 * (n - 1) / chi2.ppf(p, n - 1) for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
+    return math.sqrt(math.expm1(low)), math.sqrt(math.expm1(high))
+
+
+def _observed(won: FloatArray) -> DealSize:
+    """Observed amounts with their shares; many different ones are condensed to groups that keep the mean."""
+    amounts, counts = np.unique(won, return_counts=True)
+    if len(amounts) > MOST_AMOUNTS:
+        groups = np.array_split(np.sort(won), MOST_AMOUNTS)
+        amounts, counts = np.array([group.mean() for group in groups]), np.array([len(g) for g in groups])
+        amounts, where = np.unique(np.round(amounts, 4), return_inverse=True)
+        counts = np.bincount(where, weights=counts)
+    return DealSize(amounts=tuple(amounts.tolist()), shares=tuple((counts / counts.sum()).tolist()))
+
+
+def open_deals_of(
+    tables: Tables,
+    deals: pd.DataFrame,
+    segments: tuple[Segment, ...],
+    reps: set[str],
+    notes: Notes,
+) -> tuple[OpenDeal, ...]:
+    """Deals that are open today, alike ones together, with the time they have been in their stage."""
+    open_deals = deals[deals["status"] == "open"]
+    known = {segment.name: segment for segment in segments}
+    orphaned = ~open_deals["rep"].isin(reps) | ~open_deals["segment"].isin(known)
+    if orphaned.any():
+        notes.warnings.append(
+            f"{int(orphaned.sum()):,} open deals belong to nobody in today's team and are not forecast"
+        )
+    open_deals = open_deals[~orphaned]
+    history = tables.stage_history
+    entered = history.groupby(["opportunity_id", "stage"])["entered"].min()
+    alike: dict[tuple[str, str, str, int, float | None], int] = {}
+    dead = 0
+    columns = ("opportunity_id", "rep", "segment", "stage", "created", "amount")
+    for key, rep, name, claimed, created, value in zip(*(open_deals[c] for c in columns), strict=True):
+        segment = known[name]
+        stage = claimed if claimed in [s.name for s in segment.stages] else segment.stages[0].name
+        since = entered.get((key, stage), created)
+        weeks = max((pd.Timestamp(tables.as_of) - since).days // 7, 0)
+        oldest = len(segment.stages[segment.stage_index(stage)].dwell_shares()) - 1
+        dead += weeks >= oldest
+        same = (rep, name, stage, min(weeks, oldest), None if pd.isna(value) else float(value))
+        alike[same] = alike.get(same, 0) + 1
+    if dead:
+        notes.warnings.append(
+            f"{dead:,} of {len(open_deals):,} open deals are older than any deal of their segment and stage "
+            "that ever moved on: they count as dead (chance 0)"
+        )
+    return tuple(
+        OpenDeal(rep=rep, segment=segment, stage=stage, weeks_in_stage=weeks, amount=amount, deals=number)
+        for (rep, segment, stage, weeks, amount), number in alike.items()
+    )
