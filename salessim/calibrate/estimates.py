@@ -39,7 +39,7 @@ class Parameter:
 
 @dataclass
 class Notes:
-    """Parameters and warnings as they are found."""
+    """Parameters and warnings, collected in the order in which a calibration finds them."""
 
     parameters: list[Parameter] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -81,10 +81,10 @@ def extra_spread(counts: FloatArray, expected: Callable[[float], FloatArray], fr
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 80 % interval of a share that was estimated from so many observations (also a fraction of one).
+    """Wilson's 80 % interval of a share estimated from ``n`` observations (which need not be a whole number).
 
     >>> [round(end, 3) for end in wilson(0.5, 10)]
-    [0.316, 0.684]
+    [0.312, 0.688]
     """
     z = Z
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
