@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -18,14 +21,18 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from scipy import stats
 
 from salessim import charts, crm, measures
+from salessim.charts import style
 from salessim.errors import ParameterError
 from salessim.measures import INCOMPLETE
 from salessim.periods import Quarter
 
 LETTERS = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ абвгдежзийклмнопрстуфхцчшщъыьэюяёАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁ –×÷"
+SVG = "{http://www.w3.org/2000/svg}"
 LONG = (
     "Bardzo długa nazwa z wieloma słowami: zażółć gęślą jaźń",
     "Подтверждение потребности и бюджета у лица, принимающего решения",
@@ -95,7 +102,7 @@ def curve() -> pd.DataFrame:
         {
             "quota": quota, "share_attaining": share,
             "probability_band": 0.6 * np.exp(-(((share - 0.67) / 0.13) ** 2)),
-            "probability_plan": stats.norm.sf((quota - 130_000) / 20_000),
+            "probability_sum": stats.norm.sf((quota - 130_000) / 20_000),
         }
     )  # fmt: skip
 
@@ -156,8 +163,16 @@ NORMAL: dict[str, Draw] = {
     "attainment_distribution": lambda: charts.attainment_distribution(pmf(30)),
     "attainment_distribution, few": lambda: charts.attainment_distribution(pmf(6)),
     "quota_tradeoff": lambda: charts.quota_tradeoff(curve(), recommended_quota=102_182, currency="USD"),
-    "quota_tradeoff, no plan": lambda: charts.quota_tradeoff(
-        curve().assign(probability_plan=np.nan), recommended_quota=102_182
+    "quota_tradeoff, steep": lambda: charts.quota_tradeoff(
+        curve().assign(
+            probability_sum=lambda rows: stats.norm.sf((rows["quota"] - 110_000) / 6_000),
+            probability_band=lambda rows: np.exp(-(((rows["quota"] - 102_182) / 9_000) ** 2)),
+        ),
+        recommended_quota=102_182,
+        currency="USD",
+    ),
+    "quota_tradeoff, no sum": lambda: charts.quota_tradeoff(
+        curve().assign(probability_sum=np.nan), recommended_quota=102_182
     ),
     "attainment_by_rep": lambda: charts.attainment_by_rep(outlook(THIRTY), currency="EUR"),
     "bookings_forecast": lambda: charts.bookings_forecast(bookings(), currency="EUR", plan=3.1e6),
@@ -261,6 +276,11 @@ def test_charts_draw_without_warnings_and_inside_their_figure(draw: Draw) -> Non
         assert box.y0 >= whole.y0 - 1
         assert box.x1 <= whole.x1 + 1
         assert box.y1 <= whole.y1 + 1
+    # a picture cut to what it shows, as notebooks cut it, keeps every text
+    for text in words(ax):
+        box = text.get_window_extent()
+        assert drawn.x0 - 1 <= box.x0 <= box.x1 <= drawn.x1 + 1
+        assert drawn.y0 - 1 <= box.y0 <= box.y1 <= drawn.y1 + 1
     assert ax.get_label()
 
 
@@ -311,7 +331,7 @@ def test_a_chart_draws_on_axes_of_another_figure_in_the_same_look() -> None:
     title = " ".join(left.get_title(loc="left").split())  # lines are broken to the width of the axes
     assert title.startswith("‘cold lead’ holds 50 % of 60 open deals")
     for text in [left._left_title, left.yaxis.label, *left.get_yticklabels(), *right.get_xticklabels()]:
-        assert text.get_fontfamily()[0] == charts.FONT
+        assert text.get_fontfamily()[0] == style.FONT
     apart = [ax.get_tightbbox(figure.canvas.get_renderer()) for ax in (left, right)]
     assert apart[0].x1 <= apart[1].x0 + 1
 
@@ -322,12 +342,56 @@ def test_a_title_replaces_the_finding() -> None:
     assert figure_of(ax).texts[0].get_text() == "Our own words"
 
 
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> list[ElementTree.Element]:
+    """The pictures of a notebook in which the first chart is the first to need matplotlib."""
+    draw = "charts.funnel(rows, title={!r});"
+    cells = (
+        "import pandas as pd\nfrom salessim import charts\n"
+        "rows = pd.DataFrame({'stage': ['warm', 'cold'], 'deals': [3, 1]})",
+        "%config InlineBackend.figure_formats = ['svg']\n"
+        "%config InlineBackend.rc = {'svg.fonttype': 'none'}",  # letters as text, to be found
+        draw.format("The first finding"),
+        draw.format("The second finding"),
+        "%config InlineBackend.print_figure_kwargs = {'bbox_inches': None}\n"
+        + draw.format("The third finding"),
+    )
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    settings = {"IPYTHONDIR": str(tmp_path_factory.mktemp("ipython"))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the machinery of kernels
+        NotebookClient(notebook, timeout=120).execute(
+            env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | settings
+        )
+    return [
+        ElementTree.fromstring(output["data"]["image/svg+xml"])
+        for cell in notebook.cells
+        for output in cell.outputs
+        if "image/svg+xml" in output.get("data", {})
+    ]
+
+
+def test_a_notebook_shows_every_chart_with_its_title(shown: list[ElementTree.Element]) -> None:
+    heads = []
+    for picture in shown:
+        _, _, wide, high = (float(number) for number in picture.attrib["viewBox"].split())
+        texts = {"".join(each.itertext()).strip(): each for each in picture.iter(f"{SVG}text")}
+        heads.append(next(text for text in texts if text.startswith("The ")))
+        head = texts[heads[-1]]
+        # of a rotated or moved text the place is in `transform`, else in x and y
+        placed = re.search(r"translate\(([-\d.]+) ([-\d.]+)\)", head.get("transform", ""))
+        x, y = (float(part) for part in (placed.groups() if placed else (head.attrib["x"], head.attrib["y"])))
+        assert 0 < x < wide / 4
+        assert 8 < y < high / 4  # the base line lies a letter below the upper edge
+    assert heads == ["The first finding", "The second finding", "The third finding"]
+
+
 def test_charts_leave_the_style_of_the_session_alone_until_asked() -> None:
     before = dict(mpl.rcParams)
     NORMAL["funnel"]()
     assert dict(mpl.rcParams) == before
     charts.use_style()
-    assert mpl.rcParams["font.family"][0] == charts.FONT
+    assert mpl.rcParams["font.family"][0] == style.FONT
     assert mpl.rcParams["svg.hashsalt"] == "salessim"
 
 
@@ -336,10 +400,8 @@ def test_the_font_has_polish_and_cyrillic_letters_and_is_found_silently(
 ) -> None:
     charts.use_style()
     for weight in ("normal", "semibold"):
-        font = get_font(
-            findfont(FontProperties(family=charts.FONT, weight=weight), fallback_to_default=False)
-        )
-        assert font.family_name == charts.FONT
+        font = get_font(findfont(FontProperties(family=style.FONT, weight=weight), fallback_to_default=False))
+        assert font.family_name == style.FONT
         known = font.get_charmap()
         assert [letter for letter in LETTERS if ord(letter) not in known] == []
     with caplog.at_level(logging.DEBUG):
@@ -358,6 +420,12 @@ def test_funnel_states_where_the_deals_are_and_what_they_are_worth() -> None:
     ax = charts.funnel(stages().drop(columns="weighted_value"), currency="XXX")
     assert ax.get_label().endswith("together they are worth 1.50m")
     assert ax.texts[0].get_text() == "30 deals · 750k"
+    partly = stages().assign(weighted_value=[np.nan, 4e4, 4e4])
+    assert (
+        charts.funnel(partly, currency="EUR")
+        .get_label()
+        .endswith("weighted by their chance, where it is known, EUR 80k")
+    )
 
 
 def test_pipeline_age_counts_the_dead() -> None:
@@ -370,7 +438,7 @@ def test_pipeline_age_counts_the_dead() -> None:
     for bar in ax.patches:
         colour = to_hex(bar.get_facecolor(), keep_alpha=False).upper()
         heights[colour] = heights.get(colour, 0) + bar.get_height()
-    assert heights == {charts.BLUE: 201, charts.ORANGE: 99}
+    assert heights == {style.BLUE: 201, style.ORANGE: 99}
     rare = charts.pipeline_age(pd.Series([*range(500), 999.0]), slowest_close_days=600)
     assert rare.get_label().startswith("0.2 % of the open pipeline is dead: 1 of 501 open deals is older")
     assert charts.pipeline_age(pd.Series([3.0, 4.0]), slowest_close_days=9).get_label() == (
@@ -408,8 +476,8 @@ def test_win_rates_tell_difference_from_luck() -> None:
         "No sign that reps differ: 4 of 30 lie outside the team’s 50 %, and luck alone would make 6 look so"
     )
     colours = [to_hex(colour).upper() for colour in ax.collections[-1].get_facecolors()]
-    assert colours.count(charts.BLUE) == 4
-    assert colours.count(charts.ORANGE) == 0
+    assert colours.count(style.BLUE) == 4
+    assert colours.count(style.ORANGE) == 0
     same = charts.win_rates(alike.tail(9), group_label="rep", team_rate=0.5)
     assert same.get_label() == "No rep differs from the team’s 50 % by more than luck explains"
 
@@ -444,7 +512,7 @@ def test_attainment_distribution_gives_the_probability_of_the_band() -> None:
             "%;", " %;"
         )
     )
-    coloured = [to_hex(bar.get_facecolor()).upper() == charts.BLUE for bar in ax.patches[:31]]
+    coloured = [to_hex(bar.get_facecolor()).upper() == style.BLUE for bar in ax.patches[:31]]
     assert [k for k, blue in enumerate(coloured) if blue] == [18, 19, 20, 21, 22]
     assert TINY["attainment_distribution"]().get_label() == (
         "With 1 rep no outcome lies in 60–75 %; the expected share attaining is 70 %"
@@ -461,9 +529,9 @@ def test_quota_tradeoff_reads_the_curve_at_the_recommended_quota() -> None:
         f"{at * 100:.0f} %"
     )
     labels = {text.get_text() for text in ax.texts}
-    assert {"share of reps attaining", "chance of 60–75 %", "chance of the team plan"} <= labels
-    assert "chance of the team plan" not in {
-        text.get_text() for text in NORMAL["quota_tradeoff, no plan"]().texts
+    assert {"share of reps attaining", "chance of 60–75 %", "chance to book the sum of quotas"} <= labels
+    assert "chance to book the sum of quotas" not in {
+        text.get_text() for text in NORMAL["quota_tradeoff, no sum"]().texts
     }
     with pytest.raises(ParameterError, match="200000; the curve covers 60000 to 160000"):
         charts.quota_tradeoff(points, recommended_quota=200_000)
@@ -504,23 +572,29 @@ def test_bookings_forecast_gives_quantiles_and_the_chance_of_the_plan() -> None:
 def test_capacity_ramp_names_the_worst_quarter_and_the_month_of_full_capacity() -> None:
     frame = weeks()
     quarter = frame[frame["week"] < "2026-10-01"]
-    carried = quarter["productive"].mean()
+    carried, sellers = quarter["productive"].mean(), quarter["headcount"].mean()
     assert charts.capacity_ramp(frame).get_label() == (
-        f"{quarter['headcount'].mean():.1f} sellers on the payroll carry the capacity of {carried:.1f} "
+        f"On average {sellers:.1f} sellers on the payroll carry the capacity of {carried:.1f} "
         "in 2026Q3; full capacity in March 2027"
     )
     assert charts.capacity_ramp(frame, fiscal_year_starts_in_month=7).get_label().count("2027Q1") == 1
     assert charts.capacity_ramp(frame.head(20)).get_label().endswith("capacity is not full by November 2026")
     full = frame.tail(4)
-    assert charts.capacity_ramp(full).get_label() == "All 12 sellers are at full capacity in every week shown"
+    assert charts.capacity_ramp(full).get_label() == "All 12 sellers are at full capacity in every week"
+    growing = full.assign(headcount=[10, 10, 11, 12], productive=[10, 10, 11, 12])
+    assert charts.capacity_ramp(growing).get_label().startswith("All 10 to 12 sellers are")
 
 
 def test_ramp_curve_states_the_month_of_full_productivity() -> None:
     assert NORMAL["ramp_curve"]().get_label() == (
-        "A newcomer is fully productive in month 3; the first 2 months yield the work of 1"
+        "A newcomer is fully productive in month 3; the first 2 months yield as much as 1 full one"
     )
     assert NORMAL["ramp_curve, roles"]().get_label() == (
         "Full productivity comes in month 3 (SDR) to 11 (Enterprise AE)"
+    )
+    steep = ramp("AE").assign(productivity=lambda rows: np.where(rows["month_of_tenure"] > 1, 0.96, 0.4))
+    assert charts.ramp_curve(steep).get_label() == (
+        "A newcomer is fully productive in month 2; the first month yields 40 % of a full one"
     )
     late = charts.ramp_curve(ramp("a", "b", "c", "d"))
     assert late.get_label().endswith("not within the months shown: d")

@@ -49,6 +49,7 @@ def one_stage_world(
     size: DealSize | None = None,
     skill_cv: float = 0.0,
     shock_cv: float = 0.0,
+    level_cv: float = 0.0,
     quarters: int = 1,
     dwell: float | tuple[float, ...] = (1.0,),
 ) -> Scenario:
@@ -65,7 +66,7 @@ def one_stage_world(
         segments=(segment,),
         roles=(Role(name="AE"),),
         reps=tuple(Rep(name=f"rep {k}", role="AE") for k in range(reps)),
-        market=Market(shock_cv=shock_cv, skill_cv=skill_cv),
+        market=Market(shock_cv=shock_cv, skill_cv=skill_cv, level_cv=level_cv),
     )
 
 

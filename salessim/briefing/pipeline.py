@@ -78,8 +78,9 @@ def _whole_export(briefing: Briefing) -> str:
     )
     return (
         f"The whole export holds {formats.count(len(deals))} opportunities: {formats.count(won)} won for "
-        f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open {open_deals or 'none'}. Of the "
-        f"closed ones {formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
+        f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open "
+        f"{open_deals or 'none'}. Of the closed ones "
+        f"{formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
     )
 
 

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from salessim.calibrate.estimates import LEVEL, Notes, Parameter
-from salessim.calibrate.funnel import month_factors_of, open_deals_of, segment_of
+from salessim.calibrate.funnel import level_doubt, month_factors_of, open_deals_of, segment_of
 from salessim.calibrate.team import exposure_of, focus_of, market_of, reps_of
 from salessim.crm import Tables
 from salessim.errors import DataError
@@ -104,6 +104,7 @@ def calibrate(
         segment_of(tables, str(segment), group, exposure, window_weeks, market, month_factors, base, notes)
         for segment, group in seen.groupby("segment", sort=True)
     )
+    market = market.model_copy(update={"level_cv": level_doubt(segments, market, exposure, notes)})
     first = quarter_of(end, fiscal_year_starts_in_month=calendar_month)
     if end >= first.end:
         first = first.shift(1)

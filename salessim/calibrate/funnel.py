@@ -14,7 +14,7 @@ from salessim.crm import Tables
 from salessim.formats import percent
 from salessim.model import DealSize, Market, OpenDeal, Scenario, Seasonality, Segment, Source, Stage
 
-__all__ = ["month_factors_of", "open_deals_of", "segment_of"]
+__all__ = ["level_doubt", "month_factors_of", "open_deals_of", "segment_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -105,6 +105,41 @@ def segment_of(
         deal_size=_deal_size(name, won.to_numpy(float), notes),
         seasonality=Seasonality(by_month_of_quarter=month_factors),
     )
+
+
+def level_doubt(segments: tuple[Segment, ...], market: Market, exposure: pd.DataFrame, notes: Notes) -> float:
+    """How unsure the level of bookings is, all estimates together: cv of one factor on everything.
+
+    Leads: Poisson luck of the counts, and the shocks of the few quarters that were seen. Conversion and deal
+    size: errors of segments and stages are independent, weighed with the bookings they stand for.
+    """
+    weights = np.array(
+        [
+            segment.close_probabilities()[0]
+            * segment.deal_size.moments()[0]
+            * sum(p.n for p in notes.parameters if (p.segment, p.unit) == (segment.name, "per rep and week"))
+            for segment in segments
+        ]
+    )
+    share = weights / weights.sum()
+    counted, squares = 0, 0.0
+    for segment, part in zip(segments, share, strict=True):
+        for p in notes.parameters:
+            if p.segment != segment.name or not math.isfinite(p.low):
+                continue
+            if p.unit == "per rep and week":
+                counted += p.n
+            elif p.unit in ("share", "money") and p.value > 0:
+                squares += (part * (p.high - p.low) / (2 * Z * p.value)) ** 2
+    quarters = float((exposure.to_numpy().sum(axis=0) > 0).sum())
+    doubt = math.sqrt(squares + 1 / max(counted, 1) + market.shock_cv**2 / max(quarters, 1.0))
+    notes.parameters.append(
+        Parameter(
+            "doubt about the level, from all errors", "", doubt, math.nan, math.nan, counted, "cv",
+            "widens every range; reps and quarters share it",
+        )
+    )  # fmt: skip
+    return round(min(doubt, 2.0), DIGITS)
 
 
 def _sources(

@@ -6,7 +6,7 @@ shock, and skill of shape ``a = 1 / cv²``,
 
     φ(t | shock) = (1 − Σ_s L_s (φ_s(t) − 1) / a)^(−a)        (cv = 0:  exp Σ_s L_s (φ_s(t) − 1)).
 
-Open deals multiply it by ``1 + p (φ_s(t) − 1)`` each. Shocks of several arrival quarters act through one
+Open deals multiply it by ``1 + p (φ_s(t) − 1)`` each. Shocks of several arrival quarters, and the level of the market, act through one
 number, the factor on the rep's wins; it is matched by a lognormal law (exact for one arrival quarter) and
 integrated by Gauss-Hermite nodes. All reps share the node: that is what makes them win and lose together.
 
@@ -116,7 +116,8 @@ class ExactOutcome(Outcome):
     def __init__(self, scenario: Scenario, *, rates: Rates | None = None) -> None:
         super().__init__(scenario)
         self.rates = rates_of(scenario) if rates is None else rates
-        nodes, weights = np.polynomial.hermite_e.hermegauss(SHOCK_NODES if self.rates.shock_cv else 1)
+        shared = self.rates.shock_cv > 0 or self.rates.level_cv > 0
+        nodes, weights = np.polynomial.hermite_e.hermegauss(SHOCK_NODES if shared else 1)
         self._nodes, self._weights = nodes, weights / weights.sum()
         self._deals_of: list[list[OpenDeals]] = [[] for _ in self.reps]
         for deal in self.rates.open_deals:
@@ -197,9 +198,10 @@ class ExactOutcome(Outcome):
         wins = rates.wins[..., quarters].sum(axis=3) * rates.skill_mean[:, None, None]  # (rep, segment, a)
         amount = (wins * sizes[None, :, :1]).sum(axis=1)  # (rep, arrival quarter)
         mean = amount.sum(axis=1)
-        shock = rates.shock_cv**2 * (amount**2).sum(axis=1)
+        # skill, shocks and level multiply: E[(skill · Σ shock · level)²] less the square of the mean
+        square = mean**2 + rates.shock_cv**2 * (amount**2).sum(axis=1)
         variance = (wins.sum(axis=2) * (sizes**2).sum(axis=1)).sum(axis=1)
-        variance += rates.skill_cv**2 * (mean**2 + shock) + shock
+        variance += square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
         for deal in rates.open_deals:
             chance = float(deal.chances[quarters].sum())
             size, spread = (deal.amount, 0.0) if deal.amount is not None else sizes[deal.segment]
@@ -237,7 +239,8 @@ class ExactOutcome(Outcome):
             mean, deviation = self._moments(quarters)
             total = float(mean.sum())
             # one shock for all leads would be the widest that the team's total can be
-            widest = float(np.sqrt((deviation**2).sum() + (self.rates.shock_cv * total) ** 2))
+            shared = np.hypot(self.rates.shock_cv, self.rates.level_cv) * total
+            widest = float(np.sqrt((deviation**2).sum() + shared**2))
             grid = self._grid(total + 12 * widest, steps_per_deal=TEAM_STEPS_PER_DEAL)
             which, firsts = self._distinct(quarters)
             sizes = self._size_transforms(grid)
@@ -284,7 +287,7 @@ class ExactOutcome(Outcome):
         by_arrival = rates.skill_mean[rep] * rates.wins[rep][..., quarters].sum(axis=2)  # (segment, a)
         level = by_arrival.sum(axis=1)
         concentration = np.sqrt((by_arrival**2).sum(axis=1)) / np.where(level > 0, level, 1.0)
-        variance = np.log1p((rates.shock_cv * concentration) ** 2)  # (segment,)
+        variance = np.log1p((rates.shock_cv * concentration) ** 2) + np.log1p(rates.level_cv**2)  # (segment,)
         factor = np.exp(np.sqrt(variance) * self._nodes[:, None] - variance / 2)  # (node, segment)
         exponent = (level * factor) @ (sizes - 1)
         if rates.skill_cv[rep] > 0:

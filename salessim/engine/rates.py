@@ -2,8 +2,8 @@
 
 Leads of rep r in week w are Poisson with mean ``arrivals · skill · shock``. A share C of them is won, after a
 total time in the funnel whose law is the convolution of the stages' laws. Given skill and shock, wins by
-quarter are then *independent Poisson* counts with mean ``skill · Σ_a shock_a · wins[r, a, q]``: thinning and
-splitting of a Poisson stream. That is why wins can be drawn, or solved for, without drawing a single lead.
+quarter are then *independent Poisson* counts with mean ``skill · level · Σ_a shock_a · wins[r, a, q]`` (level: one
+factor on everything, for what estimates leave open): thinning and splitting of a Poisson stream. That is why wins can be drawn, or solved for, without drawing a single lead.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Rates:
     skill_mean: FloatArray  # (rep,)
     skill_cv: FloatArray  # (rep,)
     shock_cv: float
+    level_cv: float
     open_deals: tuple[OpenDeals, ...]
 
 
@@ -102,6 +103,7 @@ def rates_of(scenario: Scenario) -> Rates:
             [scenario.market.skill_cv if rep.skill_cv is None else rep.skill_cv for rep in team]
         ),
         shock_cv=scenario.market.shock_cv,
+        level_cv=scenario.market.level_cv,
         open_deals=_open_deals(scenario),
     )
 

@@ -139,6 +139,9 @@ def _trials(
         spread = np.sqrt(np.log1p(rates.shock_cv**2))
         for index, worked in enumerate(rates.worked):
             shock[:, index] = np.exp(spread * ndtri(draw("market", worked)) - spread**2 / 2)
+    if rates.level_cv > 0:
+        spread = np.sqrt(np.log1p(rates.level_cv**2))
+        shock *= np.exp(spread * ndtri(draw("level")) - spread**2 / 2)[:, None]
     amounts = [deal_amounts(segment.deal_size) for segment in segments]
     won = np.zeros((stop - start, len(team), len(quarters)), dtype=np.int64)
     bookings = np.zeros((stop - start, len(team), len(quarters)))

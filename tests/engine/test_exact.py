@@ -60,15 +60,19 @@ def test_wins_of_equal_size_are_a_poisson_count() -> None:
 
 def test_mean_and_variance_follow_the_closed_form() -> None:
     world = one_stage_world(
-        leads_per_week=1.2, size=DealSize(mean=20_000.0, cv=0.8), skill_cv=0.3, shock_cv=0.15
+        leads_per_week=1.2,
+        size=DealSize(mean=20_000.0, cv=0.8),
+        skill_cv=0.3,
+        shock_cv=0.15,
+        level_cv=0.1,
     )
     outcome = simulate(world)
     assert isinstance(outcome, ExactOutcome)
     wins = 13 * 1.2 * 0.5
     mean = wins * 20_000
     by_luck = wins * 20_000**2 * (1 + 0.8**2)
-    # skill and shock multiply: E[s² z²] − 1
-    by_rate = mean**2 * ((1 + 0.3**2) * (1 + 0.15**2) - 1)
+    # skill, shock and level multiply: E[s² z² l²] − 1
+    by_rate = mean**2 * ((1 + 0.3**2) * (1 + 0.15**2) * (1 + 0.1**2) - 1)
     solved_mean, solved_deviation = moments(outcome, top=3_000_000)
     assert solved_mean == pytest.approx(mean, rel=1e-3)
     assert solved_deviation == pytest.approx(np.sqrt(by_luck + by_rate), rel=3e-3)

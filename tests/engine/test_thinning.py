@@ -85,6 +85,19 @@ def test_number_attaining_and_team_quantiles_agree_with_the_exact_engine(sampled
         assert abs(share - probability) < 4 * np.sqrt(probability * (1 - probability) / 8_000)
 
 
+def test_doubt_about_the_level_moves_all_reps_and_quarters_together() -> None:
+    calm = reference_world(reps=12, newcomers=0)
+    unsure = changed(calm, market={**dict(calm.market), "level_cv": 0.15})
+    exact, drawn = simulate(unsure), sample(unsure, trials=6_000, seed=2)
+    for probability in (0.1, 0.5, 0.9):
+        amount = exact.team_quantiles([probability], HORIZON)
+        share = 1 - drawn.team_chance_at_least(amount, HORIZON)[0]
+        assert abs(share - probability) < 4 * np.sqrt(probability * (1 - probability) / 6_000)
+    low, high = exact.team_quantiles([0.1, 0.9], HORIZON)
+    calm_low, calm_high = simulate(calm).team_quantiles([0.1, 0.9], HORIZON)
+    assert low < calm_low < calm_high < high
+
+
 def test_open_deals_agree_with_the_exact_engine() -> None:
     world = one_stage_world(leads_per_week=0.3, dwell=5.0, size=DealSize(mean=8_000.0, cv=0.6), quarters=2)
     pipeline = (

@@ -1,0 +1,34 @@
+"""Charts for the board: one function per chart, from a small table to one picture that states a finding.
+
+The title says what the numbers show, computed from them; ``title=`` replaces it. What is drawn is labelled
+where it is drawn, without legends. ``ax.get_label()`` is the finding, for use as the text of a page or as
+the description of a picture.
+
+Every function draws on its own figure of half a slide, or on ``ax``, which is cleared. Tables without
+anything to draw give a picture that says so. Money is in the currency that is passed; ``"XXX"`` (ISO 4217:
+no currency) is not written.
+"""
+
+from __future__ import annotations
+
+from salessim.charts.pipeline import bookings_forecast, funnel, pipeline_age
+from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_tradeoff
+from salessim.charts.results import bookings_by_quarter, measure_by_quarter, win_rates
+from salessim.charts.style import save, use_style
+from salessim.charts.team import capacity_ramp, ramp_curve
+
+__all__ = [
+    "attainment_by_rep",
+    "attainment_distribution",
+    "bookings_by_quarter",
+    "bookings_forecast",
+    "capacity_ramp",
+    "funnel",
+    "measure_by_quarter",
+    "pipeline_age",
+    "quota_tradeoff",
+    "ramp_curve",
+    "save",
+    "use_style",
+    "win_rates",
+]
