@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.engines
 
-Workload: 50 reps (10 new, 26-week ramp), 52 weeks, five stages, lognormal deals (mean 20,000, cv 1), gamma skill
-(cv 0.25), lognormal market shock (cv 0.10); 10,000 trials where trials are drawn.
+Workload: 50 reps (10 new, 26-week ramp), 52 weeks, five stages, lognormal deals (mean 20,000, cv 1), gamma
+skill (cv 0.25), lognormal market shock (cv 0.10); 10,000 trials where trials are drawn.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from pydantic import Field, field_validator
 from salessim import formats
 from salessim.documents import Part, load_yaml, read_text, validated
 from salessim.errors import ParameterError, ReportError, listed
-from salessim.measures import CATALOGUE, LEVEL, Measure
+from salessim.measures import CATALOGUE, LEVEL, Measure, overview_table
 from salessim.model import WEEKS_PER_MONTH, Ramp, Role, Scenario, Segment
 from salessim.periods import WEEKS_PER_QUARTER, Quarter
 
@@ -375,7 +375,7 @@ def values(
     found |= {f"measure_{name}": f"not known, because {unmeasured}" for name in CATALOGUE}
     if overview is not None:
         found |= {f"measure_{row['name']}": _measure(row, currency) for row in overview.to_dict("records")}
-        found["measures_table"] = _measures_table(overview, currency)
+        found["measures_table"] = overview_table(overview, currency=currency)
     return found | _quota_texts(quota, taken=found)
 
 
@@ -591,34 +591,6 @@ def _measure(row: Mapping[Hashable, Any], currency: str) -> str:
     elif row["unit"] != "count":  # a count is its own sample size
         figure += f" ({size})"
     return figure + (f"; {note}" if note else "")
-
-
-def _measures_table(overview: pd.DataFrame, currency: str) -> str:
-    """All measures that the export allows, then their notes, then what it does not allow and why."""
-    with_benchmark = bool(overview["benchmark"].notna().any())
-    known, notes = [], []
-    reasons: dict[str, list[str]] = {}
-    for row in overview.to_dict("records"):
-        unit, label, note = row["unit"], _plain(row["label"]), _plain(str(row["note"] or ""))
-        if not math.isfinite(row["value"]):
-            reasons.setdefault(note or "the figure cannot be computed", []).append(label)
-            continue
-        if note:
-            notes.append(f"- {label}: {note}.")
-        figures = (row["value"], row["previous"], row["benchmark"])
-        value, previous, benchmark = (formats.figure(float(each), unit, currency) for each in figures)
-        # the currency stands with the value; a second time it would push the table off the page
-        interval = formats.span(row["low"], row["high"], unit, currency).removeprefix(f"{currency} ")
-        cells = [label, value, interval, formats.count(row["n"]), previous]
-        known.append([*cells, benchmark] if with_benchmark else cells)
-    header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before"]
-    parts = [formats.table([*header, "benchmark"] if with_benchmark else header, known)]
-    if notes:
-        parts.append("Notes:\n\n" + "\n".join(notes))
-    if reasons:
-        missing = [f"- {', '.join(labels)}: {reason}." for reason, labels in reasons.items()]
-        parts.append("Not in this export:\n\n" + "\n".join(missing))
-    return "\n\n".join(parts)
 
 
 def _quota_texts(quota: Mapping[str, object] | None, *, taken: Mapping[str, object]) -> dict[str, object]:

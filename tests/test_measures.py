@@ -698,6 +698,7 @@ def test_overview_table_sets_out_figures_notes_and_what_is_missing() -> None:
     lines = measures.overview_table(rows, currency="EUR").splitlines()
     assert lines[0] == "| measure | value | 80 % interval | n | quarter before | benchmark |"
     assert "| Won value | EUR 150 | – | 1 | – | – |" in lines
+    assert "| Won value | 150 | – | 1 | – | – |" in measures.overview_table(rows, currency="XXX").splitlines()
     assert any(line.startswith("| Win rate of deals closed | 50.0 % | 16.") for line in lines)
     assert r"- Won value from the largest account: largest: A\*B|C." in lines
     assert any(

@@ -58,7 +58,7 @@ def attainment_distribution(
     attaining = np.arange(reps + 1)
     share = attaining / reps
     inside = (share >= band[0] - 1e-9) & (share <= band[1] + 1e-9)
-    expected = float(law @ share / law.sum())
+    expected = float(law @ share)
     ax.bar(attaining, law, width=0.86, color=np.where(inside, BLUE, FAINT))
     top = float(law.max())
     seen = attaining[(law > top / 2000) | inside]
@@ -102,7 +102,7 @@ def quota_tradeoff(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """What a higher quota costs: share of reps attaining, chance of the band, chance to book the sum [B1, B6].
+    """What a higher quota costs: fewer attain, and the team is less likely to book what is asked [B1, B6].
 
     Args:
         curve: columns quota, share_attaining, probability_band, probability_sum (fractions; NaN: not known).
