@@ -44,7 +44,8 @@ def percent(share: float, *, digits: int = 0) -> str:
     >>> percent(0.675), percent(0.6437, digits=1), percent(float("nan"))
     ('68 %', '64.4 %', '–')
     """
-    return f"{share * 100:.{digits}f} %" if math.isfinite(share) else MISSING
+    # rounded twice, so that 0.675 solved to the last bit is written like 0.675 typed
+    return f"{round(share * 100, 9):.{digits}f} %" if math.isfinite(share) else MISSING
 
 
 def count(number: float) -> str:

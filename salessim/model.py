@@ -484,7 +484,7 @@ class Market(Part):
     """Spread of productivity between reps: cv of a gamma law with mean 1."""
     level_cv: Annotated[NonNegative, Field(le=2, json_schema_extra={"unit": "cv"})] = 0.0
     """Doubt about the level of the whole market: cv of one factor (lognormal, mean 1) on all leads of all
-    quarters. Calibration puts the errors of its estimates here, so that ranges are as wide as we are unsure."""
+    quarters. Calibration puts the errors of its estimates here: ranges become as wide as we are unsure."""
 
 
 class OpenDeal(Part):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from salessim import book, briefing, crm, publish
 from salessim.errors import ParameterError, listed
-from salessim.library import EXAMPLE, example_scenario
+from salessim.library import example_scenario
 from salessim.model import Scenario
 from salessim.publish import parameters
 from salessim.workspace import ReportSpec

@@ -93,7 +93,8 @@ def test_a_hire_brings_bookings_and_a_delay_costs_some_of_them(example: Briefing
     text = briefing.onboarding_findings(example, extra_hires=2, hire_start="2026-10-01")
     gain = re.search(r"bring EUR (\d+)k of expected bookings", text)
     cost = re.search(r"Starting three months later costs EUR (\d+)k", text)
-    assert gain and cost
+    assert gain
+    assert cost
     assert 0 < int(cost[1]) < int(gain[1])
     assert "the decision must fall by 2026-07-23" in text
 

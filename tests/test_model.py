@@ -93,7 +93,7 @@ def test_a_file_that_is_no_mapping_is_refused(content: str) -> None:
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="none.yaml: cannot be read"):
+    with pytest.raises(ScenarioError, match=r"none\.yaml: cannot be read"):
         Scenario.load(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ScenarioError, match="not UTF-8 text"):
@@ -122,7 +122,7 @@ def test_close_probabilities_are_products_of_conversions(shares: list[float]) ->
 
 
 def test_close_probabilities_must_rise_and_agree_with_a_given_conversion() -> None:
-    with pytest.raises(ValueError, match="must not be above 0.2, that of the following stage 'b'"):
+    with pytest.raises(ValueError, match=r"must not be above 0\.2, that of the following stage 'b'"):
         funnel(Stage(name="a", close_probability=0.5), Stage(name="b", close_probability=0.2))
     with pytest.raises(ValueError, match="give one of them"):
         funnel(Stage(name="a", close_probability=0.5, conversion=0.9))

@@ -6,9 +6,10 @@ shock, and skill of shape ``a = 1 / cv²``,
 
     φ(t | shock) = (1 − Σ_s L_s (φ_s(t) − 1) / a)^(−a)        (cv = 0:  exp Σ_s L_s (φ_s(t) − 1)).
 
-Open deals multiply it by ``1 + p (φ_s(t) − 1)`` each. Shocks of several arrival quarters, and the level of the market, act through one
-number, the factor on the rep's wins; it is matched by a lognormal law (exact for one arrival quarter) and
-integrated by Gauss-Hermite nodes. All reps share the node: that is what makes them win and lose together.
+Open deals multiply it by ``1 + p (φ_s(t) − 1)`` each. Shocks of several arrival quarters, and the level of
+the market, act through one number, the factor on the rep's wins; it is matched by a lognormal law (exact for
+one arrival quarter) and integrated by Gauss-Hermite nodes. All reps share the node: that is what makes them
+win and lose together.
 
 Amounts live on an even grid; exponential tilting keeps heavy tails from wrapping around (Grübel and
 Hermesmeier 1999). A grid step is about 1/24 of the mean deal.

@@ -2,8 +2,9 @@
 
 Leads of rep r in week w are Poisson with mean ``arrivals · skill · shock``. A share C of them is won, after a
 total time in the funnel whose law is the convolution of the stages' laws. Given skill and shock, wins by
-quarter are then *independent Poisson* counts with mean ``skill · level · Σ_a shock_a · wins[r, a, q]`` (level: one
-factor on everything, for what estimates leave open): thinning and splitting of a Poisson stream. That is why wins can be drawn, or solved for, without drawing a single lead.
+quarter are then *independent Poisson* counts with mean ``skill · level · Σ_a shock_a · wins[r, a, q]``, where
+level is one factor on everything for what estimates leave open: thinning and splitting of a Poisson stream.
+That is why wins can be drawn, or solved for, without drawing a single lead.
 """
 
 from __future__ import annotations
