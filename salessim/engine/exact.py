@@ -8,16 +8,18 @@ shock, and skill of shape ``a = 1 / cv²``,
 
 Open deals multiply it by ``1 + p (φ_s(t) − 1)`` each. Shocks of several arrival quarters, and the level of
 the market, act through one number, the factor on the rep's wins; it is matched by a lognormal law (exact for
-one arrival quarter) and integrated by Gauss-Hermite nodes. All reps share the node: that is what makes them
-win and lose together.
+one arrival quarter) and integrated over nodes. All reps share the node: that is what makes them win and lose
+together.
 
 Amounts live on an even grid; exponential tilting keeps heavy tails from wrapping around (Grübel and
-Hermesmeier 1999). A grid step is about 1/24 of the mean deal.
+Hermesmeier 1999). Each rep has a grid of its own, with a step of about 1/24 of the mean deal; where all
+amounts are multiples of one sum (list prices), the grid is that of the amounts and atoms stay atoms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,11 +37,15 @@ __all__ = ["ExactOutcome", "deal_size_on_grid"]
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
 
-SHOCK_NODES = 9
 STEPS_PER_DEAL = 24
-TEAM_STEPS_PER_DEAL = 4  # a total of many deals is smooth
-MOST_STEPS = 2**13  # with so many deals in sight the law is smooth
+#: Where that would need a longer grid, the step grows, but not beyond a quarter of the mean deal.
+MANY_STEPS, COARSE_STEPS_PER_DEAL, MOST_STEPS = 2**14, 4, 2**20
 TILT = 20.0
+#: Nodes of the shared shock: evenly spaced over ±4.5 standard deviations (the trapezoid rule converges faster
+#: than any power on a bell), as close as the narrowest law given the shock asks for.
+NODE_RANGE, FEWEST_NODES, MOST_NODES = 4.5, 13, 385
+#: Share of the loudest frequency below which a frequency counts as nothing.
+NEGLIGIBLE = 1e-14
 
 
 def deal_size_on_grid(size: DealSize, *, step: float, steps: int) -> FloatArray:
@@ -73,6 +79,7 @@ def deal_size_on_grid(size: DealSize, *, step: float, steps: int) -> FloatArray:
 class _Grid:
     step: float
     steps: int
+    lattice: bool  # all amounts are whole steps: bookings have atoms, which are not to be smeared
 
     @cached_property
     def tilt(self) -> FloatArray:
@@ -84,26 +91,48 @@ class _Grid:
     def law(self, transform: ComplexArray) -> FloatArray:
         return np.asarray(np.maximum(irfft(transform, n=self.steps, axis=-1) / self.tilt, 0.0))
 
-    @property
+    @cached_property
     def points(self) -> FloatArray:
-        # a grid point stands for the half step on either side of it: the law up to it is read half a step on
-        return np.append(0.0, (np.arange(self.steps) + 0.5) * self.step)
+        """Amounts at which :meth:`below` gives the chance to book less, rising."""
+        amounts = np.arange(self.steps) * self.step
+        if self.lattice:  # constant from just above an atom up to and including the next
+            return np.append(0.0, np.column_stack([amounts + 1e-9 * self.step, amounts + self.step]).ravel())
+        # a grid point stands for the half step on either side of it
+        return np.append(0.0, amounts + self.step / 2)
+
+    def below(self, law: FloatArray) -> FloatArray:
+        """Chance to book less than each of ``points``; shape (…, points)."""
+        summed = np.minimum(np.cumsum(law, axis=-1), 1.0)
+        steps = np.repeat(summed, 2, axis=-1) if self.lattice else summed
+        return np.concatenate([summed[..., :1], steps], axis=-1)
 
 
-def _below(law: FloatArray) -> FloatArray:
-    """Law function at ``_Grid.points``: shape (…, steps + 1)."""
-    summed = np.minimum(np.cumsum(law, axis=-1), 1.0)
-    return np.concatenate([summed[..., :1], summed], axis=-1)
+@dataclass(frozen=True)
+class _Law:
+    """Bookings in one period of a rep, or of the team: chance to book less than each point."""
+
+    points: FloatArray  # (points,)
+    below: FloatArray  # (node, points): given the shock
+    mixed: FloatArray  # (points,): over all shocks
+
+    def quantiles(self, probabilities: Sequence[float]) -> FloatArray:
+        """Smallest amounts that are not exceeded with each probability, shape (probabilities,)."""
+        places = np.clip(np.searchsorted(self.mixed, probabilities, side="left"), 0, len(self.points) - 1)
+        before = np.maximum(places - 1, 0)
+        low, high = self.mixed[before], self.mixed[places]
+        part = np.where(
+            high > low, (np.asarray(probabilities) - low) / np.where(high > low, high - low, 1.0), 1.0
+        )
+        return self.points[before] + np.clip(part, 0.0, 1.0) * (self.points[places] - self.points[before])
 
 
 @dataclass(frozen=True)
 class _Reps:
-    """Bookings of the reps in one period."""
+    """Laws of the reps in one period; reps who are alike share one."""
 
-    grid: _Grid
-    below: FloatArray  # (node, distinct rep, steps + 1): law given the shock
-    mixed: FloatArray  # (distinct rep, steps + 1): law over all shocks
-    which: npt.NDArray[np.intp]  # (rep,) position among the distinct reps
+    laws: list[_Law]
+    which: npt.NDArray[np.intp]  # (rep,) position of each rep's law
+    weights: FloatArray  # (node,)
 
 
 class ExactOutcome(Outcome):
@@ -117,20 +146,17 @@ class ExactOutcome(Outcome):
     def __init__(self, scenario: Scenario, *, rates: Rates | None = None) -> None:
         super().__init__(scenario)
         self.rates = rates_of(scenario) if rates is None else rates
-        shared = self.rates.shock_cv > 0 or self.rates.level_cv > 0
-        nodes, weights = np.polynomial.hermite_e.hermegauss(SHOCK_NODES if shared else 1)
-        self._nodes, self._weights = nodes, weights / weights.sum()
         self._deals_of: list[list[OpenDeals]] = [[] for _ in self.reps]
         for deal in self.rates.open_deals:
             self._deals_of[deal.rep].append(deal)
         self._solved_reps: dict[tuple[int, ...], _Reps] = {}
-        self._solved_team: dict[tuple[int, ...], tuple[FloatArray, FloatArray]] = {}
+        self._solved_team: dict[tuple[int, ...], _Law] = {}
 
     def expected_bookings(self, period: str) -> FloatArray:
         return self._moments(self.quarters_of(period))[0]
 
     def chance_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
-        return np.asarray(np.tensordot(self._weights, self._chances(amounts, period), axes=1))
+        return np.asarray(self._reps(period).weights @ self._chances(amounts, period))
 
     def number_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
         chances = self._chances(amounts, period)
@@ -140,22 +166,21 @@ class ExactOutcome(Outcome):
         for p in chances.T:  # reps are independent given the shock: one more coin at a time
             laws[:, 1:] = laws[:, 1:] * (1 - p[:, None]) + laws[:, :-1] * p[:, None]
             laws[:, 0] *= 1 - p
-        return np.asarray(self._weights @ laws)
+        return np.asarray(self._reps(period).weights @ laws)
 
     def rep_quantiles(self, probabilities: Sequence[float], period: str) -> FloatArray:
         solved = self._reps(period)
-        rows = np.array([_quantiles(row, solved.grid.points, probabilities) for row in solved.mixed])
+        rows = np.array([law.quantiles(probabilities) for law in solved.laws])
         return rows[solved.which].T
 
     def team_chance_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
         values = np.asarray(amounts, dtype=np.float64)
-        points, below = self._team(period)
-        chance = 1 - np.interp(values, points, below)
+        law = self._team(period)
+        chance = 1 - np.interp(values, law.points, law.mixed)
         return np.where(values > 0, chance, np.where(np.isnan(values), np.nan, 1.0))
 
     def team_quantiles(self, probabilities: Sequence[float], period: str) -> FloatArray:
-        points, below = self._team(period)
-        return _quantiles(below, points, probabilities)
+        return self._team(period).quantiles(probabilities)
 
     def share_at_least(self, weights: npt.ArrayLike, amount: float, period: str) -> float:
         values, present = counted(weights, len(self.reps))
@@ -165,35 +190,39 @@ class ExactOutcome(Outcome):
     def amount_for_share(self, weights: npt.ArrayLike, share: float, period: str) -> float:
         values, present = counted(weights, len(self.reps))
         solved = self._reps(period)
-        mixed = solved.mixed[solved.which][present]
-        points = solved.grid.points
-        # the pooled law at every grid point of every rep; the share falls as the amount rises
-        candidates = np.unique(np.concatenate([points / value for value in np.unique(values[present])]))
-        reached = np.mean(
-            [
-                1 - np.interp(candidates * value, points, row)
-                for value, row in zip(values[present], mixed, strict=True)
-            ],
-            axis=0,
+        # reps with the same law and weight stand or fall together
+        kinds, numbers = np.unique(
+            np.column_stack([solved.which[present], values[present]]), axis=0, return_counts=True
         )
-        return float(np.interp(-share, -reached, candidates))
+        laws = [(solved.laws[int(which)], weight) for which, weight in kinds]
+
+        def reached(amount: float) -> float:
+            chances = [1 - np.interp(amount * weight, law.points, law.mixed) for law, weight in laws]
+            return float(np.average(chances, weights=numbers))
+
+        low, high = 0.0, max(float(law.points[-1] / weight) for law, weight in laws)
+        # the share falls as the amount rises: halve the range until it is as narrow as a rounding error
+        while high - low > 1e-12 * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if reached(middle) >= share else (low, middle)
+        # a hair below, so that where bookings have atoms the amount is not in the jump behind one
+        return low * (1 - 3e-9) if reached(low) >= share else 0.0
 
     def _chances(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
         """Chance to book at least an amount, shape (node, rep)."""
         solved = self._reps(period)
         values = np.broadcast_to(np.asarray(amounts, dtype=np.float64), (len(self.reps),))
-        chances = np.empty((len(self._nodes), len(values)))
+        chances = np.empty((len(solved.weights), len(values)))
         for rep, value in enumerate(values):
-            below = solved.below[:, solved.which[rep]]
-            place = value / solved.grid.step - 0.5
-            left = int(np.clip(np.floor(place), 0, solved.grid.steps - 2)) if np.isfinite(place) else 0
-            part = np.clip(place - left, 0.0, 1.0)
-            # column 0 of `below` is the point 0; grid point k stands in column k + 1
-            chances[:, rep] = 1 - (below[:, left + 1] * (1 - part) + below[:, left + 2] * part)
+            law = solved.laws[solved.which[rep]]
+            right = int(np.clip(np.searchsorted(law.points, value), 1, len(law.points) - 1))
+            start, end = law.points[right - 1], law.points[right]
+            part = np.clip((value - start) / (end - start), 0.0, 1.0) if np.isfinite(value) else 0.0
+            chances[:, rep] = 1 - (law.below[:, right - 1] * (1 - part) + law.below[:, right] * part)
         return np.where(np.isnan(values), np.nan, np.where(values > 0, chances, 1.0))
 
-    def _moments(self, quarters: list[int]) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of each rep's bookings, shape (reps,) each."""
+    def _moments(self, quarters: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Mean, standard deviation, and standard deviation given the shock of bookings, (reps,) each."""
         rates = self.rates
         sizes = np.array([segment.deal_size.moments() for segment in self.scenario.segments])
         wins = rates.wins[..., quarters].sum(axis=3) * rates.skill_mean[:, None, None]  # (rep, segment, a)
@@ -202,13 +231,16 @@ class ExactOutcome(Outcome):
         # skill, shocks and level multiply: E[(skill · Σ shock · level)²] less the square of the mean
         square = mean**2 + rates.shock_cv**2 * (amount**2).sum(axis=1)
         variance = (wins.sum(axis=2) * (sizes**2).sum(axis=1)).sum(axis=1)
-        variance += square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
+        given = variance + mean**2 * rates.skill_cv**2
+        variance = variance + square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
         for deal in rates.open_deals:
             chance = float(deal.chances[quarters].sum())
             size, spread = (deal.amount, 0.0) if deal.amount is not None else sizes[deal.segment]
             mean[deal.rep] += deal.deals * chance * size
-            variance[deal.rep] += deal.deals * (chance * (size**2 + spread**2) - (chance * size) ** 2)
-        return mean, np.sqrt(np.maximum(variance, 0.0))
+            own = deal.deals * (chance * (size**2 + spread**2) - (chance * size) ** 2)
+            variance[deal.rep] += own
+            given[deal.rep] += own
+        return mean, np.sqrt(np.maximum(variance, 0.0)), np.sqrt(np.maximum(given, 0.0))
 
     def _distinct(self, quarters: list[int]) -> tuple[npt.NDArray[np.intp], list[int]]:
         """Reps with the same law of bookings: position of each rep's law, and one rep for every law."""
@@ -222,47 +254,101 @@ class ExactOutcome(Outcome):
         quarters = self.quarters_of(period)
         key = tuple(quarters)
         if key not in self._solved_reps:
-            mean, deviation = self._moments(quarters)
-            grid = self._grid(float((mean + 12 * deviation).max()), steps_per_deal=STEPS_PER_DEAL)
+            mean, deviation, given = self._moments(quarters)
             which, firsts = self._distinct(quarters)
-            sizes = self._size_transforms(grid)
-            laws = np.array([grid.law(self._transform(rep, quarters, sizes, grid)) for rep in firsts])
-            below = _below(laws).transpose(1, 0, 2)
-            mixed = np.tensordot(self._weights, below, axes=1)
-            self._solved_reps[key] = _Reps(grid, below, mixed, which)
+            nodes, weights = self._nodes(mean, given)
+            laws = []
+            for rep in firsts:
+                grid = self._grid([rep], quarters, float(mean[rep] + 12 * deviation[rep]))
+                laws.append(self._law([(rep, 1)], quarters, grid, nodes, weights))
+            self._solved_reps[key] = _Reps(laws, which, weights)
         return self._solved_reps[key]
 
-    def _team(self, period: str) -> tuple[FloatArray, FloatArray]:
-        """Law of the team's bookings: grid points and the law function there, shape (steps + 1,) each."""
+    def _team(self, period: str) -> _Law:
         quarters = self.quarters_of(period)
         key = tuple(quarters)
         if key not in self._solved_team:
-            mean, deviation = self._moments(quarters)
+            mean, deviation, given = self._moments(quarters)
             total = float(mean.sum())
             # one shock for all leads would be the widest that the team's total can be
-            shared = np.hypot(self.rates.shock_cv, self.rates.level_cv) * total
+            shared = self._shared_cv * total
             widest = float(np.sqrt((deviation**2).sum() + shared**2))
-            grid = self._grid(total + 12 * widest, steps_per_deal=TEAM_STEPS_PER_DEAL)
             which, firsts = self._distinct(quarters)
-            sizes = self._size_transforms(grid)
-            product: ComplexArray = np.ones((len(self._nodes), sizes.shape[1]), dtype=np.complex128)
-            for rep, times in zip(firsts, np.bincount(which), strict=True):
-                product *= self._transform(rep, quarters, sizes, grid) ** int(times)
-            law = self._weights @ grid.law(product)
-            self._solved_team[key] = (grid.points, _below(law))
+            nodes, weights = self._nodes(mean.sum(keepdims=True), np.sqrt((given**2).sum(keepdims=True)))
+            grid = self._grid(range(len(self.reps)), quarters, total + 12 * widest)
+            team = [(rep, int(times)) for rep, times in zip(firsts, np.bincount(which), strict=True)]
+            self._solved_team[key] = self._law(team, quarters, grid, nodes, weights)
         return self._solved_team[key]
 
-    def _grid(self, top: float, *, steps_per_deal: int) -> _Grid:
+    @property
+    def _shared_cv(self) -> float:
+        return float(np.hypot(self.rates.shock_cv, self.rates.level_cv))
+
+    def _nodes(self, mean: FloatArray, given: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Nodes and weights of the shared shock, close enough for the narrowest law given the shock."""
+        if self._shared_cv == 0:
+            return np.zeros(1), np.ones(1)
+        narrowest = float((given[mean > 0] / mean[mean > 0]).min(initial=1.0))
+        spacing = min(0.75, narrowest / self._shared_cv)
+        number = int(np.clip(np.ceil(2 * NODE_RANGE / max(spacing, 1e-9)) + 1, FEWEST_NODES, MOST_NODES))
+        nodes = np.linspace(-NODE_RANGE, NODE_RANGE, number)
+        weights = np.exp(-(nodes**2) / 2)
+        return nodes, weights / weights.sum()
+
+    def _grid(self, reps: Iterable[int], quarters: list[int], top: float) -> _Grid:
+        """Grid for the bookings of some reps, up to ``top`` and a few deals more."""
+        wins = np.zeros(len(self.scenario.segments))
+        known: list[float] = []
+        for rep in reps:
+            wins += self.rates.wins[rep][..., quarters].sum(axis=(1, 2))
+            for deal in self._deals_of[rep]:
+                if (chance := deal.deals * float(deal.chances[quarters].sum())) > 0:
+                    if deal.amount is None:
+                        wins[deal.segment] += chance
+                    else:
+                        known.append(deal.amount)
+        used = [
+            segment.deal_size
+            for segment, number in zip(self.scenario.segments, wins, strict=True)
+            if number > 0
+        ]
         sizes = [segment.deal_size.moments()[0] for segment in self.scenario.segments]
-        lead = self.rates.wins.sum(axis=(0, 2, 3))
-        for deal in self.rates.open_deals:
-            lead[deal.segment] += deal.deals * deal.chances.sum()
-        typical = float(np.average(sizes, weights=lead)) if lead.sum() > 0 else max(max(sizes), 1.0)
-        top = max(top + 12 * typical, 1e-9)
-        wanted = int(np.clip(top / typical * steps_per_deal, 2**10, MOST_STEPS)) if typical > 0 else 2**10
-        steps = int(next_fast_len(wanted, real=True))
-        steps += steps % 2
-        return _Grid(step=top / steps, steps=steps)
+        typical = float(np.average(sizes, weights=wins)) if wins.sum() > 0 else max([*known, 1.0])
+        if typical <= 0:
+            typical = 1.0
+        top += 12 * typical
+        if step := _common_step(used, known, least=top / MANY_STEPS):
+            return _Grid(step, _even(top / step + 2), lattice=True)
+        wanted = top / typical * STEPS_PER_DEAL
+        if wanted > MANY_STEPS:
+            wanted = min(max(MANY_STEPS, top / typical * COARSE_STEPS_PER_DEAL), MOST_STEPS)
+        steps = _even(max(wanted, 2**10))
+        return _Grid(top / steps, steps, lattice=False)
+
+    def _law(
+        self,
+        reps: list[tuple[int, int]],
+        quarters: list[int],
+        grid: _Grid,
+        nodes: FloatArray,
+        weights: FloatArray,
+    ) -> _Law:
+        """Law of what some reps book together, each so many times, given each shock and over all."""
+        sizes = self._size_transforms(grid)
+        opened = [self._open_deals_transform(rep, quarters, sizes, grid) for rep, _ in reps]
+        # a law of many deals is smooth: most of its frequencies are nothing and need not be worked out
+        with np.errstate(divide="ignore"):
+            loudness = sum(
+                times * (self._log_transform(rep, quarters, sizes, nodes[:1])[0].real + np.log(np.abs(own)))
+                for (rep, times), own in zip(reps, opened, strict=True)
+            )
+        heard = np.flatnonzero(loudness > np.max(loudness) + math.log(NEGLIGIBLE))
+        logs = sum(times * self._log_transform(rep, quarters, sizes[:, heard], nodes) for rep, times in reps)
+        product = np.prod([own[heard] ** times for (_, times), own in zip(reps, opened, strict=True)], axis=0)
+        transform: ComplexArray = np.zeros((len(nodes), sizes.shape[1]), dtype=np.complex128)
+        transform[:, heard] = np.exp(logs) * product
+        below = grid.below(grid.law(transform))
+        return _Law(grid.points, below, np.asarray(weights @ below))
 
     def _alike(self, rep: int, quarters: list[int]) -> tuple[object, ...]:
         """Reps with the same key have the same law of bookings."""
@@ -282,21 +368,21 @@ class ExactOutcome(Outcome):
         ]
         return grid.transform(np.array(laws))
 
-    def _transform(self, rep: int, quarters: list[int], sizes: ComplexArray, grid: _Grid) -> ComplexArray:
-        """Transform of a rep's bookings given each shock, shape (node, frequency)."""
+    def _log_transform(
+        self, rep: int, quarters: list[int], sizes: ComplexArray, nodes: FloatArray
+    ) -> ComplexArray:
+        """Logarithm of the transform of what a rep books from coming leads, shape (node, frequency)."""
         rates = self.rates
         by_arrival = rates.skill_mean[rep] * rates.wins[rep][..., quarters].sum(axis=2)  # (segment, a)
         level = by_arrival.sum(axis=1)
         concentration = np.sqrt((by_arrival**2).sum(axis=1)) / np.where(level > 0, level, 1.0)
         variance = np.log1p((rates.shock_cv * concentration) ** 2) + np.log1p(rates.level_cv**2)  # (segment,)
-        factor = np.exp(np.sqrt(variance) * self._nodes[:, None] - variance / 2)  # (node, segment)
+        factor = np.exp(np.sqrt(variance) * nodes[:, None] - variance / 2)  # (node, segment)
         exponent = (level * factor) @ (sizes - 1)
         if rates.skill_cv[rep] > 0:
             shape = 1 / rates.skill_cv[rep] ** 2
-            transform = np.exp(-shape * np.log1p(-exponent / shape))
-        else:
-            transform = np.exp(exponent)
-        return np.asarray(transform * self._open_deals_transform(rep, quarters, sizes, grid))
+            return np.asarray(-shape * np.log1p(-exponent / shape))
+        return np.asarray(exponent)
 
     def _open_deals_transform(
         self, rep: int, quarters: list[int], sizes: ComplexArray, grid: _Grid
@@ -332,15 +418,23 @@ def _one_more(law: FloatArray, position: float, chance: float) -> FloatArray:
     return result
 
 
-def _quantiles(below: FloatArray, points: FloatArray, probabilities: Sequence[float]) -> FloatArray:
-    """Smallest amounts that are not exceeded with each probability, shape (probabilities,)."""
-    places = np.searchsorted(below, probabilities, side="left")
-    result = np.zeros(len(places))
-    for index, (place, probability) in enumerate(zip(places, probabilities, strict=True)):
-        if 0 < place < len(below):
-            low, high = below[place - 1], below[place]
-            part = (probability - low) / (high - low)
-            result[index] = points[place - 1] + part * (points[place] - points[place - 1])
-        elif place == len(below):
-            result[index] = points[-1]
-    return result
+def _common_step(sizes: list[DealSize], known: list[float], *, least: float) -> float | None:
+    """Largest amount that all deal amounts are whole multiples of, to the cent; None where there is none of
+    at least ``least``, or where amounts are not fixed."""
+    amounts = list(known)
+    for size in sizes:
+        if size.mean is not None and size.cv:
+            return None
+        amounts += [size.mean] if size.mean is not None else size.amounts
+    cents = [round(100 * amount) for amount in amounts if amount > 0]
+    if not cents or any(
+        abs(100 * a - c) > 1e-6 for a, c in zip([a for a in amounts if a > 0], cents, strict=True)
+    ):
+        return None
+    step = math.gcd(*cents) / 100
+    return step if step >= least else None
+
+
+def _even(steps: float) -> int:
+    """The next even length that the transform is fast for."""
+    return 2 * int(next_fast_len(math.ceil(steps / 2), real=True))

@@ -140,7 +140,7 @@ def win_chances(segment: Segment, *, stage: str, weeks_in_stage: int, weeks: int
     # a deal that is w weeks old can still leave in week w+1, w+2, …: week 0 to w have passed
     still_moving, still_losing = moving[weeks_in_stage + 1 :], losing[weeks_in_stage + 1 :]
     staying = conversion * still_moving.sum() + (1 - conversion) * still_losing.sum()
-    if staying <= 0:
+    if staying <= 0 or not len(still_moving):
         return np.zeros(weeks)
     leaving = conversion * still_moving / staying
     rest = [later.dwell_shares() for later in segment.stages[index + 1 :]]

@@ -147,6 +147,59 @@ def test_a_steady_state_pipeline_is_what_earlier_quarters_leave_behind() -> None
     assert warm == pytest.approx(late)
 
 
+def test_a_quota_on_an_atom_counts_who_books_exactly_that() -> None:
+    """List prices: bookings are whole multiples of the price, and so are most quotas that people set."""
+    outcome = simulate(one_stage_world(leads_per_week=1.54, conversion=0.5))
+    for wins in (1, 5, 8, 10, 12):
+        chance = outcome.chance_at_least(10_000 * wins, QUARTER)[0]
+        assert chance == pytest.approx(pdtrc(wins - 1, 13 * 1.54 * 0.5), abs=1e-9)
+    quota = outcome.amount_for_share([1.0], 0.7, QUARTER)
+    assert quota == pytest.approx(80_000, rel=1e-6)
+    assert outcome.share_at_least([1.0], quota, QUARTER) >= 0.7
+    assert outcome.rep_quantiles([0.5], QUARTER)[0, 0] == pytest.approx(100_000, rel=1e-6)
+
+
+def test_small_reps_are_seen_beside_large_ones() -> None:
+    """Deals of 1,000 and of 500,000 in one team: each rep is solved on a grid of its own."""
+    world = one_stage_world(leads_per_week=1.0, size=DealSize(mean=1_000.0, cv=0.5))
+    small = world.segments[0]
+    large = small.model_copy(update={"name": "large", "deal_size": DealSize(mean=500_000.0, cv=1.5)})
+    reps = (
+        {"name": "small", "role": "AE", "segments": {"all": 1.0}},
+        {"name": "large", "role": "AE", "segments": {"large": 1.0}},
+    )
+    both = changed(world, segments=(small, large), reps=reps)
+    alone = simulate(world)
+    together = simulate(both)
+    for amount in (1_000, 2_000, 6_000, 12_000):
+        expected = alone.chance_at_least(amount, QUARTER)[0]
+        assert together.chance_at_least([amount, np.nan], QUARTER)[0] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("shock_cv", "level_cv"), [(0.1, 0.1), (0.15, 0.25), (0.5, 0.5)])
+def test_a_large_team_under_a_strong_shock_has_a_smooth_law(shock_cv: float, level_cv: float) -> None:
+    """Given the shock a large team hardly varies: the nodes must lie closer than that."""
+    world = one_stage_world(
+        reps=40,
+        leads_per_week=6.0,
+        size=DealSize(mean=10_000.0, cv=0.5),
+        shock_cv=shock_cv,
+        level_cv=level_cv,
+    )
+    exact, drawn = simulate(world), simulate(world, engine="thinning", trials=6_000, seed=3)
+    for probability in (0.1, 0.25, 0.5, 0.75, 0.9):
+        amount = exact.team_quantiles([probability], QUARTER)
+        below = 1 - drawn.team_chance_at_least(amount, QUARTER)[0]
+        assert abs(below - probability) < 4 * np.sqrt(probability * (1 - probability) / 6_000)
+
+
+def test_very_many_deals_are_as_narrow_as_they_should_be() -> None:
+    world = one_stage_world(leads_per_week=50_000.0, conversion=1.0, size=DealSize(mean=10.0, cv=1.0))
+    low, high = simulate(world).rep_quantiles([0.1, 0.9], QUARTER)[:, 0]
+    deviation = 10 * np.sqrt(2 * 13 * 50_000)
+    assert high - low == pytest.approx(2 * 1.2816 * deviation, rel=0.05)
+
+
 def test_the_share_and_the_number_attaining_agree(reference: ExactOutcome) -> None:
     quota = reference.amount_for_share(np.ones(50), 0.675, "2026Q3")
     law = reference.number_at_least(np.full(50, quota), "2026Q3")
