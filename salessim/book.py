@@ -26,12 +26,13 @@ from salessim import formats
 from salessim.documents import Part, load_yaml, read_text, validated
 from salessim.errors import ParameterError, ReportError, listed
 from salessim.measures import CATALOGUE, LEVEL, Measure, overview_table
-from salessim.model import WEEKS_PER_MONTH, Ramp, Role, Scenario, Segment
+from salessim.model import WEEKS_PER_MONTH, Ramp, Role, Scenario, Segment, Stage
 from salessim.periods import WEEKS_PER_QUARTER, Quarter
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from salessim.calibrate import Calibration
     from salessim.crm import Tables
 
 __all__ = [
@@ -300,6 +301,7 @@ def values(
     overview: pd.DataFrame | None = None,
     quota: Mapping[str, object] | None = None,
     terms: Sequence[Term] = (),
+    calibration: Calibration | None = None,
 ) -> dict[str, object]:
     """Everything that pages of the book may quote, as finished text in Markdown.
 
@@ -311,6 +313,7 @@ def values(
             becomes ``measure_<name>`` with interval and sample size.
         quota: finished texts of the quota plan under the names of :data:`QUOTA_VALUES`; more are allowed.
         terms: field terms for the glossary, from :func:`read_terms`.
+        calibration: what the history says of the same stages, to stand beside what the scenario assumes.
 
     Returns:
         Values by name: text, except for the flags ``made_up``, ``has_export``, ``has_leads``,
@@ -356,7 +359,7 @@ def values(
         "has_stage_history": tables is not None and not tables.stage_history.empty,
         "has_criteria": bool(scenario.criteria),
         "stages_list": _by_segment(scenario, _stage_names),
-        "stages_table": _per_segment(scenario, _stages),
+        "stages_table": _per_segment(scenario, lambda segment: _stages(segment, calibration)),
         "criteria_table": _criteria(scenario),
         "criteria_count": str(len(scenario.criteria)),
         "sources_table": _sources(scenario),
@@ -455,11 +458,27 @@ def _days(weeks: float) -> str:
     return "under a week" if weeks < 0.5 else formats.days(7 * weeks)
 
 
-def _stages(segment: Segment) -> str:
+def _measured_conversion(segment: Segment, stage: Stage, calibration: Calibration | None) -> str:
+    """What the history says of a stage, with interval and sample size; empty where it does not tell."""
+    names = {f"conversion of '{name}'" for name in (stage.name, *stage.crm_names)}
+    for p in calibration.parameters if calibration else ():
+        if p.segment == segment.name and p.name in names:
+            interval = formats.span(p.low, p.high, "share")
+            return f"{formats.percent(p.value, digits=1)} ({interval}, n = {formats.count(p.n)})"
+    return ""
+
+
+def _stages(segment: Segment, calibration: Calibration | None) -> str:
+    measured = [_measured_conversion(segment, stage, calibration) for stage in segment.stages]
     rows = []
     known: list[str] = []
-    for stage, chance, moves_on, weeks in zip(
-        segment.stages, segment.close_probabilities(), segment.conversions(), _weeks(segment), strict=True
+    for stage, chance, moves_on, weeks, found in zip(
+        segment.stages,
+        segment.close_probabilities(),
+        segment.conversions(),
+        _weeks(segment),
+        measured,
+        strict=True,
     ):
         in_crm = [name for name in stage.crm_names if name != stage.name]
         rows.append(
@@ -468,12 +487,15 @@ def _stages(segment: Segment) -> str:
                 _plain(stage.known) or ", ".join(known) or "not written down yet",
                 _chance(chance),
                 _chance(moves_on),
+                *([found or formats.MISSING] if any(measured) else []),
                 _days(weeks),
                 _plain(", ".join(stage.exit_criteria)) or "no criteria yet",
             ]
         )
         known += [_plain(name) for name in stage.exit_criteria if _plain(name) not in known]
     header = ["stage", "what we know", "chance", "moves on", "time", "exit criteria"]
+    if any(measured):
+        header[3:4] = ["moves on, assumed", f"measured ({formats.percent(LEVEL)} interval)"]
     return formats.table(header, rows)
 
 

@@ -109,11 +109,19 @@ def measures(
     as_of: AsOf = "",
     measure: Annotated[str, typer.Option(help="One measure, such as win_rate_closed; left out: all.")] = "",
     by: Annotated[str, typer.Option(help="quarter, rep, manager, region, segment, source, account …")] = "",
+    fiscal_year_starts_in_month: Annotated[
+        int, typer.Option(help="Month in which the fiscal year starts, 1 to 12.")
+    ] = 1,
 ) -> None:
     """Measure the pipeline of a quarter, each figure with its interval and sample size."""
     from salessim import briefing
 
-    tables = briefing.read_export(crm, column_map=column_map, as_of=as_of)
+    tables = briefing.read_export(
+        crm,
+        column_map=column_map,
+        as_of=as_of,
+        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
+    )
     typer.echo(briefing.measures_text(tables, quarter=quarter, measure=measure, by=by))
 
 
@@ -151,7 +159,9 @@ def hiring(
     as_of: AsOf = "",
     scenario: ScenarioPath = "",
     extra_hires: Annotated[int, typer.Option(help="What if so many more were hired?")] = 2,
-    hire_start: Annotated[str, typer.Option(help="Their first day; left out: next quarter.")] = "",
+    hire_start: Annotated[
+        str, typer.Option(help="Their first day; left out: the earliest that the time to hire leaves.")
+    ] = "",
 ) -> None:
     """Answer: when is capacity there, what does a hire bring, and what does a delay cost?"""
     from salessim import briefing

@@ -14,6 +14,8 @@ from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from salessim.errors import SalessimError, listed
 
@@ -52,11 +54,24 @@ def load_yaml(text: str, *, where: str, error: type[SalessimError]) -> object:
         raise error(f"{where}{place}: not valid YAML ({problem})") from failure
 
 
+class _Quoting(SafeRepresenter):
+    """Puts text with signs of YAML's own in quotes, also where only readers of YAML 1.1 need them."""
+
+
+def _quoted(representer: SafeRepresenter, text: str) -> ScalarNode:
+    style = '"' if set(text) & set("?:,{}[]#&*!|>'\"%@`") else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Quoting.add_representer(str, _quoted)
+
+
 def dump_yaml(data: object) -> str:
     """Write plain data as YAML; lists of plain values stay on one line."""
     from ruamel.yaml import YAML
 
-    writer = YAML(typ="safe")
+    writer = YAML(typ="safe", pure=True)
+    writer.Representer = _Quoting
     writer.default_flow_style = None
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of fields
     writer.allow_unicode = True

@@ -30,6 +30,7 @@ __all__ = [
     "quota_for_share",
     "quota_weights",
     "quotas",
+    "ramping_reps",
     "score",
     "tradeoff",
 ]
@@ -158,7 +159,21 @@ def quota_weights(plan: QuotaPlan, scenario: Scenario, period: str) -> FloatArra
     NaN where a rep carries no quota in the period.
     """
     amounts = _in_period(quotas(plan, scenario), period)
-    return amounts / _full_quota(plan, scenario, period)
+    full = _full_quota(plan, scenario, period)
+    return amounts / full if full > 0 else np.full_like(amounts, np.nan)
+
+
+def ramping_reps(plan: QuotaPlan, scenario: Scenario) -> list[str]:
+    """Names of the reps whose quota the ramp relief lowers in a week of the horizon, each judged by the quota
+    of the own role; an S-curve counts as full from 99.5 % on.
+
+    >>> from salessim.library import example_plan, example_scenario
+    >>> len(ramping_reps(example_plan(), example_scenario())) > 0
+    True
+    """
+    lowered = (_relief(plan, scenario) < 0.995 * scenario.headcount()).any(axis=1)
+    carries = _annual_quotas(plan, scenario) > 0
+    return [rep.name for rep, new in zip(scenario.team(), lowered & carries, strict=True) if new]
 
 
 def quota_for_share(outcome: Outcome, *, plan: QuotaPlan, period: str, share: float = MIDDLE) -> float:
@@ -176,6 +191,8 @@ def quota_for_share(outcome: Outcome, *, plan: QuotaPlan, period: str, share: fl
     if not 0 < share < 1:
         raise PlanError(f"share is {share!r}; it must lie between 0 and 1, such as {MIDDLE}")
     weights = quota_weights(plan, outcome.scenario, period)
+    if not np.isfinite(weights).any():
+        raise PlanError(f"plan '{plan.name}': nobody carries a quota in {period}")
     found = outcome.amount_for_share(weights, share, period)
     if found <= 0 or outcome.share_at_least(weights, 1e-9 * found, period) < share - 0.01:
         raise PlanError(

@@ -98,6 +98,7 @@ def _pages(spec: ReportSpec, report: briefing.Briefing) -> tuple[publish.Page, .
         overview=briefing.measured(report, benchmarks=spec.benchmarks),
         quota=briefing.quota_texts(report),
         terms=book.read_terms(folder),
+        calibration=report.calibration,
     )
     chosen = [page for page in book.pages(folder) if not spec.pages or page.name in spec.pages]
     return tuple(publish.Page(page.path, book.render(page.path, values)) for page in chosen)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from salessim import briefing
 from salessim.briefing import Briefing
+from salessim.briefing.prepared import MOST_DAYS_MISSING
+from salessim.engine import HORIZON, simulate
 from salessim.engine.rates import rates_of
-from salessim.errors import DataError, ParameterError, ScenarioError
+from salessim.errors import DataError, ParameterError, PlanError, ScenarioError
+from salessim.library import EXAMPLE
+from salessim.model import Hire, Role
+from salessim.plans import QuotaPlan, RampRelief, tradeoff
+from tests.worlds import changed, one_stage_world
+
+Deal = tuple[str, str, str, str, str, str]
+Export = Callable[[dict[str, str]], Path]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +127,7 @@ def test_a_hire_on_the_day_of_a_planned_one_is_one_more(example: Briefing) -> No
 
 def test_newcomers_have_leads_first(example: Briefing) -> None:
     text = briefing.newcomer_quotas(example)
-    assert "no revenue quota" in text
+    assert "not in the team" in text
     assert "6 qualified leads a month" in text
 
 
@@ -169,3 +181,294 @@ def test_wrong_words_are_refused(changes: dict[str, str], error: type[Exception]
 def test_negative_hires_are_refused(example: Briefing) -> None:
     with pytest.raises(ParameterError, match="extra_hires is -1"):
         briefing.capacity(example, extra_hires=-1)
+
+
+# --- data sets of all kinds ------------------------------------------------------------------------------
+
+
+def deals(
+    *,
+    reps: int = 4,
+    per_week: int = 3,
+    won_of_ten: int = 4,
+    last: str = "2026-06-30",
+    weeks: int = 78,
+    still_open: int = 3,
+) -> list[Deal]:
+    """Deals of ``reps`` sellers that close two weeks after they were created: rep, segment, stage, created,
+    closed, amount. The last ``still_open`` of them are open."""
+    rows: list[Deal] = []
+    end = pd.Timestamp(last)
+    total = weeks * per_week
+    for number in range(total):
+        created = end - pd.Timedelta(days=7 * weeks * (total - 1 - number) / total + still_open).round("D")
+        closed = created + pd.Timedelta(days=14)
+        won = number * 7 % 10 < won_of_ten
+        state = ("won", closed, 1_000 + 137 * (number % 11)) if won else ("lost", closed, "")
+        if closed > end:
+            state = ("closing deal", "", "")
+        stage, when, amount = state
+        shown = when if isinstance(when, str) else f"{when:%Y-%m-%d}"
+        rows.append((f"rep {number % reps}", "all", stage, f"{created:%Y-%m-%d}", shown, str(amount)))
+    return rows
+
+
+def csv(rows: Sequence[Deal]) -> dict[str, str]:
+    head = "opportunity_id,name,rep,account,segment,source,stage,created,closed,expected_close,amount\n"
+    return {
+        "opportunities.csv": head
+        + "".join(
+            f"D{n},D{n},{rep},Amber Ltd,{segment},web,{stage},{created},{closed},,{amount}\n"
+            for n, (rep, segment, stage, created, closed, amount) in enumerate(rows)
+        )
+    }
+
+
+def of_export(
+    write_export: Export, rows: Sequence[Deal], *, quarter: str = "2026Q2", as_of: str = "2026-06-30"
+) -> Briefing:
+    return briefing.prepare(crm_folder=str(write_export(csv(rows))), quarter=quarter, as_of=as_of)
+
+
+def everything(of: Briefing) -> str:
+    """All sentences and tables of a report."""
+    return "\n".join(
+        [
+            briefing.key_findings(of),
+            briefing.bookings_table(of),
+            briefing.forecast_table(of),
+            briefing.quotas_by_quarter(of),
+            briefing.robustness(of),
+            briefing.assumptions(of),
+            briefing.hiring(of),
+            briefing.newcomer_quotas(of),
+            *(str(text) for text in briefing.quota_texts(of).values()),
+        ]
+    )
+
+
+def test_an_export_that_misses_a_few_days_stands_for_the_whole_quarter(write_export: Export) -> None:
+    of = of_export(write_export, deals(last="2026-06-24"), as_of="2026-06-24")
+    assert (of.upcoming, of.quarter_is_over) == ("2026Q3", True)
+    assert "6 days before the end of 2026Q2, which is taken as over" in briefing.assumptions(of)
+    assert "The export ends on 2026-06-24" in briefing.pipeline_findings(of)
+    assert "so far" not in briefing.pipeline_findings(of)
+
+
+def test_a_quarter_under_way_is_reported_so_far_and_the_next_one_forecast(write_export: Export) -> None:
+    of = of_export(write_export, deals(last="2026-05-10"), as_of="2026-05-10")
+    assert (of.upcoming, of.quarter_is_over) == ("2026Q3", False)
+    assert all(period > "2026Q2" for period in of.outcome.periods)
+    text = briefing.pipeline_findings(of)
+    assert "so far** with" in text
+    assert "as of 2026-05-10" in text
+    assert "the quarter before" not in text
+    assert "takes today's pipeline as the one at the end of 2026Q2" in text
+    assert np.isnan(of.asked.team_plan), "half a quarter's bookings are no team plan"
+    assert "before 2026Q2 does" in briefing.assumptions(of)
+    # days that nobody has seen yet are not weeks without leads
+    whole = of_export(write_export, deals(last="2026-06-30"))
+    rate = "opportunities per rep and week"
+    assert of.calibration.parameter(rate, "all").value == pytest.approx(
+        whole.calibration.parameter(rate, "all").value, rel=0.05
+    )
+
+
+@pytest.mark.parametrize("days", [MOST_DAYS_MISSING, MOST_DAYS_MISSING + 1])
+def test_how_many_days_may_be_missing(example: Briefing, days: int) -> None:
+    tables = replace(example.tables, as_of=date.fromordinal(date(2026, 6, 30).toordinal() - days))
+    assert replace(example, tables=tables).quarter_is_over == (days == MOST_DAYS_MISSING)
+
+
+def test_where_a_quarter_is_too_short_the_quota_is_for_the_year(write_export: Export) -> None:
+    rows = [row for n, row in enumerate(deals(reps=5, per_week=1)) if n % 2 == 0]
+    of = of_export(write_export, rows)
+    assert of.quota_period == HORIZON
+    assert of.quota_found
+    assert of.advised.expected_share == pytest.approx(0.675, abs=0.01)
+    text = briefing.quota_findings(of)
+    assert "A quarter is too short for a quota that 67.5 % make: only" in text
+    assert "the 4 quarters 2026Q3 to 2027Q2 together" in text
+    assert "four times what 2026Q2 booked" in text
+    assert "for 2026Q3 to 2027Q2" in str(briefing.quota_texts(of)["recommended_quota"])
+    table = cells(briefing.quotas_by_quarter(of))
+    assert "fewer than 67.5 %" in table[0][3]
+    assert table[-1][0] == "2026Q3 to 2027Q2"
+    assert everything(of)
+    curve = tradeoff(of.outcome, of.recommended, period=of.quota_period)["quota"]
+    assert curve.min() <= of.advised.full_quota <= curve.max()
+
+
+def test_where_even_a_year_is_too_short_it_is_said(write_export: Export) -> None:
+    rows = deals(reps=30, per_week=1, won_of_ten=1)
+    of = of_export(write_export, rows)
+    assert not of.quota_found
+    assert "There is no quota to recommend" in briefing.quota_findings(of)
+    assert of.advised.sum_of_quotas == pytest.approx(of.advised.expected_bookings)
+    assert set(briefing.quota_texts(of).values()) == {None}
+    assert everything(of)
+
+
+def test_a_plan_that_asks_nobody_is_refused(example: Briefing) -> None:
+    spare = changed(example.scenario, roles=(*example.scenario.roles, Role(name="spare")))
+    plan = QuotaPlan(name="nobody", annual_quota={"spare": 1.0})
+    with pytest.raises(PlanError, match="nobody carries a quota"):
+        _ = replace(example, plan=plan, outcome=simulate(spare)).advised
+
+
+def test_quarters_without_a_quota_have_a_reason(example: Briefing) -> None:
+    # 2026Q3 and 2026Q4 are the third and fourth quarter of the plan's year
+    plan = example.plan.model_copy(update={"quarter_shares": (0.5, 0.5, 0.0, 0.0)})
+    of = replace(example, plan=plan)
+    rows = cells(briefing.quotas_by_quarter(of))
+    assert [row[1] for row in rows[:2]] == ["nobody carries a quota"] * 2
+    assert rows[2][1].startswith("EUR")
+    assert of.quota_period == HORIZON
+    assert "Nobody carries a quota in 2026Q3" in briefing.quota_findings(of)
+
+
+def test_a_quarter_without_wins_is_no_team_plan(write_export: Export) -> None:
+    rows = [
+        (rep, segment, "lost", created, closed, "") if closed >= "2026-04-01" else row
+        for row in deals()
+        for rep, segment, _, created, closed, _ in [row]
+    ]
+    of = of_export(write_export, rows)
+    assert of.plan.annual_team_plan is None
+    assert "No deal was won in 2026Q2" in briefing.pipeline_findings(of)
+    assert "team plan" not in briefing.quota_findings(of)
+    assert "not stated" in briefing.quotas_by_quarter(of)
+
+
+def test_few_data_move_no_estimate_below_nothing(write_export: Export) -> None:
+    of = of_export(write_export, deals(reps=1, per_week=1, weeks=24))
+    rows = cells(briefing.robustness(of))
+    changes = [int(row[0].split()[-2]) for row in rows[1:]]
+    assert changes
+    assert all(change > -100 for change in changes)
+    shares = {row[0]: int(row[2].split()[0]) for row in rows}
+    assert all(
+        (shares[name] >= shares["all as estimated"]) == ("+" in name)
+        for name in shares
+        if name != "all as estimated" and shares[name] != shares["all as estimated"]
+    )
+
+
+def test_a_kind_without_an_interval_has_no_row(example: Briefing) -> None:
+    parameters = tuple(
+        replace(p, low=float("nan"), high=float("nan")) if p.unit == "money" else p
+        for p in example.calibration.parameters
+    )
+    of = replace(example, calibration=replace(example.calibration, parameters=parameters))
+    assert "deal size" not in briefing.robustness(of)
+    assert "leads" in briefing.robustness(of)
+
+
+@pytest.mark.parametrize(
+    ("hires", "start", "message"),
+    [
+        (2000, "", "extra_hires is 2000; it must be 0 to 1,000"),
+        (2, "9999-12-20", "hire_start is 9999-12-20; it must lie between 2026-06-30 and 2037-"),
+        (2, "0001-01-01", "hire_start is 0001-01-01; it must lie between"),
+    ],
+)
+def test_hires_out_of_reach_are_refused(example: Briefing, hires: int, start: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        briefing.onboarding_findings(example, extra_hires=hires, hire_start=start)
+
+
+def test_hires_after_the_simulated_quarters_bring_nothing_yet(example: Briefing) -> None:
+    text = briefing.onboarding_findings(example, extra_hires=1, hire_start="2029-01-01")
+    assert "1 more hire (account executive) on 2029-01-01 starts after the simulated quarters" in text
+    assert "and brings nothing until the end of 2027Q2" in text
+    assert "three months later" not in text
+
+
+def test_one_hire_is_written_as_one(example: Briefing) -> None:
+    text = briefing.onboarding_findings(example, extra_hires=1, hire_start="2026-07-10")
+    assert re.search(r"1 more hire \(.*\) on 2026-07-10 brings", text)
+    assert "the decision had to fall by" in text
+
+
+def test_a_hire_in_a_segment_that_the_export_lacks_names_those_it_has(tmp_path: Path) -> None:
+    shipped = (EXAMPLE / "scenario.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "small.yaml"
+    changed_text = shipped.replace("name: SMB", "name: Small").replace(
+        "start: 2026-10-05, count: 2", "start: 2026-10-05, count: 2, segments: {Small: 1.0}"
+    )
+    assert "segments: {Small: 1.0}" in changed_text
+    path.write_text(changed_text, encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"whose segments are 'SMB'.*hires\[0\]") as caught:
+        briefing.prepare(crm_folder="example", quarter="2026Q2", scenario=str(path))
+    assert "small.yaml" in str(caught.value)
+
+
+def test_newcomers_are_judged_by_the_quota_of_their_own_role(example: Briefing) -> None:
+    world = one_stage_world(reps=2, quarters=4)
+    veterans = tuple(
+        rep.model_copy(update={"role": role, "start": date(2019, 1, 1)})
+        for rep, role in zip(world.reps, ("AE", "SMB AE"), strict=True)
+    )
+    roles = (*world.roles, Role(name="SMB AE"))
+    plan = QuotaPlan(name="roles", annual_quota={"AE": 400_000.0, "SMB AE": 200_000.0})
+
+    def written(world_now: object, plan_now: QuotaPlan) -> str:
+        of = replace(example, plan=plan_now, calibration=replace(example.calibration, scenario=world_now))
+        return briefing.newcomer_quotas(of)
+
+    settled = changed(world, reps=veterans, roles=roles)
+    assert "Nobody who carries a quota is ramping" in written(settled, plan)
+    leads_first = plan.model_copy(
+        update={"ramp_relief": RampRelief(leads_first_months=3, qualified_leads_per_month=5.0)}
+    )
+    hired = changed(settled, hires=(Hire(role="AE", start=date(2026, 4, 1)),))
+    row = cells(written(hired, leads_first))[0]
+    assert row[1:] == ["not in the team", "no revenue quota", "EUR 100,000", "EUR 100,000"]
+
+
+def test_two_reps_cannot_land_in_the_band(write_export: Export) -> None:
+    text = briefing.quota_findings(of_export(write_export, deals(reps=2)))
+    assert "With 2 reps the share cannot land in 60–75 %: that takes at least 3 reps." in text
+    assert "is small" not in text
+    assert "of 1 rep are" not in text
+    assert "1 rep on the payroll carries" in everything(of_export(write_export, deals(reps=1)))
+
+
+def test_small_and_likely_are_said_of_those_that_are(example: Briefing) -> None:
+    advised = example.advised
+    assert f"a team of {len(advised.reps)} is small" in briefing.quota_findings(example)
+
+    def written(**parts: object) -> str:
+        of = replace(example)
+        of.__dict__["advised"] = replace(advised, **parts)  # in place of the one that would be worked out
+        return briefing.quota_findings(of)
+
+    assert "is small" not in written(reps=pd.concat([advised.reps] * 20))
+    likely = written(probability_band=0.93)
+    assert "Even then" not in likely
+    assert "with probability 93 %" in likely
+    assert "more than 50–80 % can make" in written(band=(0.5, 0.8), over_assignment=-0.1)
+
+
+def test_what_became_of_the_deals_of_the_quarter(write_export: Export) -> None:
+    some = briefing.pipeline_findings(of_export(write_export, deals()))
+    assert re.search(r"Of the \d+ \*created\* in the quarter \d+ % are won by now and \d+ % still open", some)
+    assert re.search(r"are won in the end \(80 % interval .*, n = \d+\)", some)
+    settled = [row for row in deals() if row[4]]
+    none = briefing.pipeline_findings(of_export(write_export, settled))
+    assert "none is still open" in none
+    assert "in the end" not in none
+    quiet = [row for row in deals() if row[4] and row[4] < "2026-04-01"]
+    quiet.append(("rep 1", "all", "closing deal", "2026-06-20", "", ""))
+    text = briefing.pipeline_findings(of_export(write_export, quiet))
+    assert "No deal was closed in 2026Q2." in text
+    assert "n = 0" not in text
+
+
+@pytest.mark.parametrize("reps", [1, 3, 30])
+@pytest.mark.parametrize("still_open", [0, 3])
+def test_no_sentence_has_a_hole(write_export: Export, reps: int, still_open: int) -> None:
+    of = of_export(write_export, deals(reps=reps, still_open=still_open, weeks=30, per_week=2))
+    for sentence in briefing.key_findings(of).split("\n"):
+        assert not re.search(r"(^|[\s*(])–([\s*),.]|$)", sentence.removeprefix("- ")), sentence
+        assert "nan" not in sentence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,10 @@ import pytest
 
 from salessim import crm
 from salessim.calibrate import Calibration, calibrate
-from salessim.engine import simulate, simulate_history
+from salessim.engine import simulate, simulate_history, weekly_leads, win_chances
 from salessim.errors import DataError
 from salessim.library import example_crm, example_scenario
-from salessim.model import Calendar, DealSize, Market, Rep, Role, Scenario, Segment, Source, Stage
+from salessim.model import Calendar, DealSize, Hire, Market, Rep, Role, Scenario, Segment, Source, Stage
 from salessim.plans import QuotaPlan, plan_for_share, score
 
 COMPANIES = 60
@@ -283,6 +283,207 @@ def test_few_deals_look_like_few_deals(blank: crm.Tables) -> None:
     narrow = calibrate(tables_of(world, seed=2, blank=blank)).parameter("win rate", "large")
     assert wide.n < narrow.n
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
+# --- exports that are small, young, or odd ------------------------------------------------------------------
+
+
+def export(blank: crm.Tables, deals: list[dict[str, object]], **changes: object) -> crm.Tables:
+    """A handful of deals as canonical tables: won with an amount of 1,000 unless they say otherwise."""
+    usual = {"rep": "A", "segment": "all", "stage": "won", "status": "won", "amount": 1_000.0}
+    rows = [usual | {"opportunity_id": f"D{k}"} | deal for k, deal in enumerate(deals)]
+    opportunities = pd.DataFrame(rows).reindex(columns=blank.opportunities.columns)
+    for column in ("created", "closed"):
+        opportunities[column] = pd.to_datetime(opportunities[column])
+    reps = changes.pop("reps", [{"rep": rep} for rep in opportunities["rep"].unique()])
+    reps = pd.DataFrame(reps).reindex(columns=blank.reps.columns)
+    for column in ("start", "end"):
+        reps[column] = pd.to_datetime(reps[column])
+    history = pd.DataFrame(changes.pop("history", []), columns=blank.stage_history.columns)
+    history["entered"] = pd.to_datetime(history["entered"])
+    tables = replace(
+        blank,
+        opportunities=opportunities,
+        reps=reps,
+        stage_history=history,
+        leads=blank.leads[:0],
+        as_of=date(2025, 12, 31),
+        stages=("potential", "closing"),
+    )
+    return replace(tables, **changes)  # type: ignore[arg-type]
+
+
+def daily(number: int, *, days: int = 3, lost: int = 2, **values: object) -> list[dict[str, object]]:
+    """Deals spread over 2025 that close after so many days; one of ``lost`` is lost."""
+    deals = []
+    for k in range(number):
+        created = date(2025, 1, 1) + timedelta(days=k * 350 // number)
+        deal: dict[str, object] = {"created": created, "closed": created + timedelta(days=days), **values}
+        deals.append(deal | ({"stage": "lost", "status": "lost", "amount": None} if k % lost == 0 else {}))
+    return deals
+
+
+def fresh(segment: str = "all", *, days: int = 4, **values: object) -> dict[str, object]:
+    """An open deal, created some days before the export."""
+    return {
+        "segment": segment, "stage": "potential", "status": "open", "amount": None,
+        "created": date(2025, 12, 31) - timedelta(days=days), "closed": None, **values,
+    }  # fmt: skip
+
+
+def test_won_deals_that_skip_a_stage_have_passed_it(blank: crm.Tables) -> None:
+    deals = daily(200, days=20)
+    history = []
+    for k, deal in enumerate(deals):
+        history.append((f"D{k}", "potential", deal["created"]))
+        if k % 4 < 2:
+            history.append((f"D{k}", "closing", pd.Timestamp(deal["created"]) + timedelta(days=9)))
+    found = calibrate(export(blank, deals, history=history)).scenario.segments[0]
+    assert [stage.name for stage in found.stages] == ["potential", "closing"]
+    assert found.close_probabilities()[0] == pytest.approx(0.5)
+
+
+def test_a_stage_that_every_deal_passes_has_an_interval(blank: crm.Tables) -> None:
+    share = calibrate(export(blank, [*daily(40, lost=1000)[1:], fresh(days=1)])).parameter("win rate", "all")
+    assert share.value == pytest.approx(1.0)
+    assert 0.9 < share.low < 1.0
+
+
+def test_a_new_segment_with_open_deals_only_borrows_the_funnel_of_all(blank: crm.Tables) -> None:
+    found = calibrate(export(blank, daily(100) + [fresh("new", days=1) for _ in range(10)]))
+    new = found.scenario.segment("new")
+    assert new.close_probabilities()[0] == pytest.approx(0.5, abs=0.02)
+    assert any("segment 'new' has 10 deals and nobody has left" in warning for warning in found.warnings)
+
+
+def test_no_won_deal_with_an_amount_in_the_window_is_refused(blank: crm.Tables) -> None:
+    for amount in (None, 0.0):
+        with pytest.raises(DataError, match="needs won deals with amounts"):
+            calibrate(export(blank, [deal | {"amount": amount} for deal in daily(50)]))
+
+
+@pytest.mark.parametrize("amounts", [(300.0, 200_000.0), (5_000.0,)])
+def test_a_deal_size_from_few_wins_claims_no_interval_but_doubt(
+    blank: crm.Tables, amounts: tuple[float, ...]
+) -> None:
+    deals = daily(60, lost=1)
+    for deal, amount in zip(deals, amounts, strict=False):
+        deal.update(status="won", stage="won", amount=amount)
+    found = calibrate(export(blank, deals))
+    size = found.parameter("mean deal size", "all")
+    assert (size.value, size.n) == (pytest.approx(np.mean(amounts)), len(amounts))
+    assert np.isnan([size.low, size.high]).all()
+    assert "too few won deals" in size.note
+    many = calibrate(export(blank, [deal | {"amount": 5_000.0} for deal in daily(60)]))
+    assert found.scenario.market.level_cv > 1.0 > many.scenario.market.level_cv
+
+
+def test_deals_from_before_a_start_are_not_the_work_of_the_rep(blank: crm.Tables) -> None:
+    deals = [deal for rep in "ABCD" for deal in daily(100, rep=rep)]
+    reps: list[dict[str, object]] = [{"rep": rep} for rep in "ABC"] + [{"rep": "D", "start": "2025-07-01"}]
+    found = calibrate(export(blank, deals, reps=reps))
+    skill = {rep.name: rep.skill_mean for rep in found.scenario.reps}
+    assert skill["D"] < 1.8  # ramping; with the deals of the first half year it would be 3
+    assert any("created before their owner started" in w and "work of D" in w for w in found.warnings)
+    assert found.parameter("win rate", "all").n == 400  # they still count for the funnel
+    with pytest.raises(DataError, match="check the start dates"):
+        calibrate(export(blank, deals, reps=[{"rep": rep, "start": "2025-12-30"} for rep in "ABCD"]))
+
+
+def test_a_newcomer_without_deals_stays_in_the_team(blank: crm.Tables) -> None:
+    reps = [{"rep": "A"}, {"rep": "New", "start": "2025-12-01"}, {"rep": "Idle", "start": "2024-01-01"}]
+    found = calibrate(export(blank, daily(100), reps=reps))
+    assert [rep.name for rep in found.scenario.reps] == ["A", "New"]
+    assert found.scenario.reps[1].skill_mean == 1.0
+    assert any("1 rep started lately" in w and "New" in w for w in found.warnings)
+    assert any("1 rep created no deal" in w and "Idle" in w for w in found.warnings)
+
+
+def test_a_planned_hire_is_found_waited_for_or_missed(blank: crm.Tables) -> None:
+    hires = (Hire(role="AE", start=date(2025, 11, 3), count=2), Hire(role="AE", start=date(2026, 2, 2)))
+    base = company().model_copy(update={"hires": hires})
+    reps = [{"rep": "A", "role": "AE"}, {"rep": "New", "role": "AE", "start": "2025-11-10"}]
+    found = calibrate(export(blank, daily(100), reps=reps), base=base)
+    assert found.scenario.hires == hires[1:]
+    assert any("planned hire (AE, 2025-11-03) should have started by now" in w for w in found.warnings)
+
+
+def expected_by_segment(scenario: Scenario, first: str, quarters: int) -> dict[str, float]:
+    """Opportunities that the scenario would have expected over a past window."""
+    past = scenario.model_copy(
+        update={"calendar": Calendar(first_quarter=first, quarters=quarters), "hires": (), "pipeline": ()}
+    )
+    skill = np.array([rep.skill_mean for rep in past.reps])
+    number = (weekly_leads(past).sum(axis=2) * skill[:, None]).sum(axis=0)
+    return dict(zip([segment.name for segment in past.segments], number, strict=True))
+
+
+@pytest.mark.parametrize(
+    "team",
+    [
+        {"A": {"small": 300, "large": 40}},
+        {"A": {"small": 550}, "B": {"large": 55}},
+        {"A": {"small": 200}, "B": {"small": 240}, "C": {"large": 10, "small": 3}, "D": {"large": 14}},
+    ],
+)
+def test_a_specialised_team_is_expected_to_find_what_it_found(
+    blank: crm.Tables, team: dict[str, dict[str, int]]
+) -> None:
+    deals = [
+        deal
+        for rep, mix in team.items()
+        for name, number in mix.items()
+        for deal in daily(number, rep=rep, segment=name)
+    ]
+    found = expected_by_segment(calibrate(export(blank, deals)).scenario, "2025Q1", 4)
+    for name, number in pd.Series([str(deal["segment"]) for deal in deals]).value_counts().items():
+        assert found[str(name)] == pytest.approx(number, rel=0.03), name
+
+
+def test_the_example_team_is_expected_to_find_what_it_found() -> None:
+    tables = crm.read(example_crm())
+    calibration = calibrate(tables)
+    start = calibration.window[0]
+    assert start <= date(2025, 1, 7)
+    found = expected_by_segment(calibration.scenario, "2025Q1", 6)
+    deals = tables.opportunities
+    seen = deals[(deals["created"] >= pd.Timestamp(start)) & deals["rep"].isin(tables.reps["rep"])]
+    for name, number in seen["segment"].value_counts().items():
+        assert found[str(name)] == pytest.approx(number, rel=0.05), name
+
+
+@pytest.mark.parametrize("slowest", [0, 5, 7, 12])
+def test_only_a_deal_older_than_the_slowest_move_is_dead(blank: crm.Tables, slowest: int) -> None:
+    young, old = fresh(days=slowest), fresh(days=slowest + 1, rep="B")
+    deals = daily(100, days=slowest) + daily(4, days=slowest, rep="B") + [young, old]
+    found = calibrate(export(blank, deals))
+    chance = {
+        deal.rep: win_chances(
+            found.scenario.segments[0], stage=deal.stage, weeks_in_stage=deal.weeks_in_stage, weeks=8
+        ).sum()
+        for deal in found.scenario.pipeline
+    }
+    assert chance["A"] > 0
+    assert chance["B"] == 0
+    assert any("1 of 2 open deals are older" in warning for warning in found.warnings)
+
+
+def test_times_by_week_keep_the_mean_in_days(blank: crm.Tables) -> None:
+    for days in (3, 10, 25):
+        shares = calibrate(export(blank, daily(60, days=days))).scenario.segments[0].stages[0].dwell_shares()
+        assert 7 * shares @ np.arange(len(shares)) == pytest.approx(days)
+
+
+def test_a_complete_history_with_a_long_cycle_is_not_called_cut(blank: crm.Tables) -> None:
+    found = calibrate(export(blank, daily(200, days=150)))
+    assert found.left_cut == ""
+    assert found.window[0] == date(2025, 1, 1)
+
+
+def test_the_window_says_what_the_measures_say() -> None:
+    tables = crm.read(example_crm())
+    assert crm.left_cut(tables).cut
+    assert calibrate(tables).window[0] == crm.left_cut(tables).missing_before
 
 
 # --- real data ---------------------------------------------------------------------------------------------

@@ -473,7 +473,8 @@ def test_win_rates_tell_difference_from_luck() -> None:
     alike.loc[:3, ["value", "low", "high"]] = 0.7, 0.6, 0.8
     ax = charts.win_rates(alike, group_label="rep", team_rate=0.5)
     assert ax.get_label() == (
-        "No sign that reps differ: 4 of 30 lie outside the team’s 50 %, and luck alone would make 6 look so"
+        "No sign that reps differ in win rate: 4 of 30 lie outside the team’s 50 %, "
+        "and luck alone would make 6 look so"
     )
     colours = [to_hex(colour).upper() for colour in ax.collections[-1].get_facecolors()]
     assert colours.count(style.BLUE) == 4
@@ -620,7 +621,8 @@ def test_maven_charts_state_the_figures_of_the_export(real_data: Path) -> None:
     reps = measures.measure("win_rate_closed", tables, quarter=quarter, by="rep")
     team = float(measures.measure("win_rate_closed", tables, quarter=quarter)["value"].iloc[0])
     assert charts.win_rates(reps, group_label="rep", team_rate=team).get_label() == (
-        "No sign that reps differ: 4 of 30 lie outside the team’s 61 %, and luck alone would make 6 look so"
+        "No sign that reps differ in win rate: 4 of 30 lie outside the team’s 61 %, "
+        "and luck alone would make 6 look so"
     )
     by_quarter = measures.measure("win_rate_closed", tables, by="quarter")
     ax = charts.measure_by_quarter(by_quarter, label="Win rate", unit="share")

@@ -107,6 +107,29 @@ def test_measures_by_group(tmp_path: Path) -> None:
     assert "| South |" in result.stdout
 
 
+def test_measures_of_a_fiscal_year() -> None:
+    month = "--fiscal-year-starts-in-month"
+    # from February on: 2027Q1 is February to April 2026
+    result = salessim("measures", "--quarter", "2027Q1", month, "2", "--measure", "won_count")
+    assert result.returncode == 0, result.stderr
+    assert "it must be 1 to 12" in refused("measures", "--quarter", "2027Q1", month, "13")
+
+
+def test_every_answer_is_given_where_few_sell(write_export: Callable[[dict[str, str]], Path]) -> None:
+    head = DEALS.splitlines()[0]
+    rows = [
+        f"O{month},One,rep {month % 3},Amber Ltd,SMB,web,{'won' if month % 4 else 'lost'},"
+        f"2025-{month:02}-05,2025-{month:02}-25,,{'1000' if month % 4 else ''}"
+        for month in range(1, 13)
+    ]
+    folder = str(write_export({"opportunities.csv": "\n".join([head, *rows, ""])}))
+    for command in ("quota", "hiring", "calibrate"):
+        result = salessim(command, "--crm", folder, "--quarter", "2025Q4", "--as-of", "2025-12-31")
+        assert result.returncode == 0, result.stderr
+        assert "2026Q1" in result.stdout or command == "calibrate"
+        assert ("too short for a quota" in result.stdout) == (command == "quota")
+
+
 def test_calibrate_writes_a_scenario_that_can_be_read(tmp_path: Path) -> None:
     result = salessim("calibrate", "--out", str(tmp_path / "scenario.yaml"))
     assert result.returncode == 0, result.stderr

@@ -433,7 +433,7 @@ def test_young_leads_are_marked_as_incomplete_and_old_ones_not() -> None:
         {"created": "2026-03-29"},
     ]
     note = one("lead_to_mql", export(leads=leads, deals=[opened("2026-01-02")]), Q1)["note"]
-    assert f"1 of them are young and can follow ({INCOMPLETE})" in note
+    assert f"1 of them are young and can still move on ({INCOMPLETE})" in note
     old = export(leads=leads[:2], deals=[opened("2026-01-02")])
     assert INCOMPLETE not in one("lead_to_mql", old, Q1)["note"]
 

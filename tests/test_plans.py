@@ -18,6 +18,7 @@ from salessim.plans import (
     plan_for_share,
     quota_for_share,
     quotas,
+    ramping_reps,
     score,
     tradeoff,
 )
@@ -210,3 +211,24 @@ def test_the_example_plan_can_be_solved_for_every_quarter() -> None:
     for period in outcome.periods:
         solved = plan_for_share(outcome, plan=example_plan(), period=period)
         assert score(outcome, solved, period=period).expected_share == pytest.approx(0.675, abs=1e-3)
+
+
+def test_who_ramps_is_judged_by_the_own_role() -> None:
+    world = one_stage_world(reps=2, quarters=2)
+    leaving = world.reps[0].model_copy(update={"end": date(2026, 4, 30)})
+    world = changed(
+        world,
+        reps=(leaving, world.reps[1].model_copy(update={"role": "SMB AE"})),
+        roles=(*world.roles, Role(name="SMB AE")),
+        hires=(Hire(role="AE", start=date(2026, 4, 1)),),
+    )
+    plan = QuotaPlan(name="roles", annual_quota={"AE": 400_000.0, "SMB AE": 200_000.0})
+    assert ramping_reps(plan, world) == []
+    slow = plan.model_copy(update={"ramp_relief": RampRelief(follows="months", by_month=(0.5,))})
+    assert ramping_reps(slow, world) == ["AE hired 2026-04-01 #1"]
+
+
+def test_no_quota_is_solved_where_nobody_carries_one() -> None:
+    plan = QuotaPlan(name="late", annual_quota=1.0, quarter_shares=(0.0, 0.5, 0.5, 0.0))
+    with pytest.raises(PlanError, match="plan 'late': nobody carries a quota in 2026Q1"):
+        plan_for_share(simulate(one_stage_world(quarters=2)), plan=plan, period="2026Q1")

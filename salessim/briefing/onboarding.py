@@ -13,9 +13,15 @@ from salessim.briefing.prepared import Briefing, bullets, day
 from salessim.engine import simulate
 from salessim.errors import ParameterError
 from salessim.model import Hire, Scenario
-from salessim.plans import quotas
+from salessim.periods import WEEKS_PER_QUARTER
+from salessim.plans import quotas, ramping_reps
 
 __all__ = ["capacity", "hiring", "newcomer_quotas", "onboarding_findings", "ramps"]
+
+#: Most extra hires on one day: the limit of :class:`salessim.model.Hire`.
+MOST_HIRES = 1000
+#: Extra hires start at most ten years after the simulated quarters.
+MOST_DAYS_AHEAD = 3652
 
 
 def capacity(briefing: Briefing, *, extra_hires: int = 0, hire_start: str = "") -> pd.DataFrame:
@@ -50,17 +56,19 @@ def onboarding_findings(briefing: Briefing, *, extra_hires: int = 2, hire_start:
     """Capacity and hiring in sentences (Markdown), with what extra hires bring and a delay costs."""
     b, scenario = briefing, briefing.scenario
     now = capacity(b)
-    first = now.iloc[:13].mean(numeric_only=True)
+    first = now.iloc[:WEEKS_PER_QUARTER].mean(numeric_only=True)
     ramping = int(((scenario.capacity()[:, 0] < 0.95) & (scenario.headcount()[:, 0] > 0)).sum())
+    payroll, productive = round(first["headcount"], 1), formats.count(round(first["productive"], 1))
     lines = [
-        f"**{formats.count(round(first['headcount'], 1))} reps on the payroll carry the capacity of "
-        f"{formats.count(round(first['productive'], 1))} fully ramped ones in {b.upcoming}**"
-        + (f"; {ramping} of them are still ramping when it begins." if ramping else ".")
+        f"**{formats.count(payroll)} {'rep' if payroll == 1 else 'reps'} on the payroll "
+        f"{'carries' if payroll == 1 else 'carry'} the capacity of "
+        f"{productive} fully ramped {'one' if productive == '1' else 'ones'} in {b.upcoming}**"
+        + (f"; {ramping} {'is' if ramping == 1 else 'are'} still ramping when it begins." if ramping else ".")
     ]
     if b.tables.reps["start"].isna().all():
         lines.append(
-            "The export has no start dates, so everyone is taken as fully ramped. With start dates in the "
-            "CRM this chapter shows who is still ramping."
+            "The export has no start dates, so everyone in it is taken as fully ramped. With start dates "
+            "in the CRM this chapter shows who is still ramping."
         )
     if extra_hires > 0:
         lines += _what_if(b, extra_hires, _start(b, hire_start))
@@ -68,12 +76,20 @@ def onboarding_findings(briefing: Briefing, *, extra_hires: int = 2, hire_start:
 
 
 def _what_if(b: Briefing, extra_hires: int, start: date) -> list[str]:
-    before = simulate(b.scenario)
     role = b.scenario.roles[0]
+    hires = f"{extra_hires} more {'hire' if extra_hires == 1 else 'hires'} ({role.name}) on {start}"
+    begin, brings = ("starts", "brings") if extra_hires == 1 else ("start", "bring")
+    with_hires = _with_hires(b, extra_hires, start)
+    if start > b.scenario.calendar.periods()[-1].end:
+        return [
+            f"**{hires} {begin} after the simulated quarters** and {brings} nothing until the end of "
+            f"{b.outcome.periods[-1]}."
+        ]
+    before = simulate(b.scenario)
     gains = {}
     for delay in (0, 91):
         later = start + timedelta(days=delay)
-        after = simulate(_with_hires(b, extra_hires, later))
+        after = simulate(_with_hires(b, extra_hires, later) if delay else with_hires)
         gains[delay] = [
             float(after.expected_bookings(p).sum() - before.expected_bookings(p).sum())
             for p in b.outcome.periods
@@ -84,10 +100,13 @@ def _what_if(b: Briefing, extra_hires: int, start: date) -> list[str]:
     decide = start - timedelta(weeks=role.hiring_lead_weeks)
     full = start + timedelta(weeks=role.ramp.weeks_to_full())
     total, late = sum(gains[0]), sum(gains[91])
+    decision = f"; the decision must fall by {decide}"
+    if decide < b.tables.as_of:
+        decision = f"; given the time it takes to hire, the decision had to fall by {decide}"
     lines = [
-        f"**{extra_hires} more hires ({role.name}) on {start} bring {b.money(total)} of expected bookings "
-        f"until the end of {b.outcome.periods[-1]}**: {by_quarter}. They are fully ramped on {full}"
-        + (f"; the decision must fall by {decide}" if role.hiring_lead_weeks else "")
+        f"**{hires} {brings} {b.money(total)} of expected bookings until the end of "
+        f"{b.outcome.periods[-1]}**: {by_quarter}. Full ramp is reached on {full}"
+        + (decision if role.hiring_lead_weeks else "")
         + ".",
         f"**Starting three months later costs {b.money(total - late)}** of that.",
     ]
@@ -128,20 +147,22 @@ def newcomer_quotas(briefing: Briefing) -> str:
     """Quotas of those who are still ramping (Markdown table): leads first, revenue later."""
     scenario, plan = briefing.scenario, briefing.plan
     table = quotas(plan, scenario)
-    full = quotas(plan, scenario).max()
-    newcomers = [
-        rep for rep in scenario.team() if rep.start is not None and (table.loc[rep.name] < full).any()
-    ]
+    newcomers = ramping_reps(plan, scenario)
     if not newcomers:
-        return "Everyone carries a full quota."
+        return "Nobody who carries a quota is ramping, so no quota is reduced."
+    weeks = scenario.headcount().reshape(*table.shape, WEEKS_PER_QUARTER)
+    present = pd.DataFrame(weeks.max(axis=2), index=table.index, columns=table.columns)
     rows: list[list[object]] = []
     for rep in newcomers:
-        amounts = [float(amount) for amount in table.loc[rep.name].to_numpy()]
         cells = [
-            formats.money(amount, briefing.currency) if math.isfinite(amount) else "no revenue quota"
-            for amount in amounts
+            formats.money(amount, briefing.currency)
+            if math.isfinite(amount)
+            else "no revenue quota"
+            if there
+            else "not in the team"
+            for amount, there in zip(table.loc[rep], present.loc[rep], strict=True)
         ]
-        rows.append([rep.name, *cells])
+        rows.append([rep, *cells])
     text = formats.table(["rep", *table.columns], rows)
     relief = plan.ramp_relief
     if relief.leads_first_months:
@@ -156,6 +177,10 @@ def _start(briefing: Briefing, hire_start: str) -> date:
     """First day of extra hires: the given one, else the first of the month in which somebody whom we decide
     to hire on the day of the export can start at the earliest."""
     if given := day("hire_start", hire_start):
+        first, last = briefing.tables.as_of, briefing.scenario.calendar.periods()[-1].end
+        latest = last + timedelta(days=MOST_DAYS_AHEAD)
+        if not first <= given <= latest:
+            raise ParameterError(f"hire_start is {given}; it must lie between {first} and {latest}")
         return given
     role = briefing.scenario.roles[0]
     earliest = briefing.tables.as_of + timedelta(weeks=role.hiring_lead_weeks, days=1)
@@ -165,14 +190,15 @@ def _start(briefing: Briefing, hire_start: str) -> date:
 
 
 def _with_hires(briefing: Briefing, number: int, start: date) -> Scenario:
+    if not 0 <= number <= MOST_HIRES:
+        raise ParameterError(f"extra_hires is {number}; it must be 0 to {MOST_HIRES:,}")
     if number == 0:
         return briefing.scenario
-    if number < 0:
-        raise ParameterError(f"extra_hires is {number}; it must be 0 or more")
     scenario = briefing.scenario
-    extra = Hire(role=scenario.roles[0].name, start=start, count=number)
-    # through validation again: a hire on the day of a planned one would have the same name
-    try:
-        return Scenario.model_validate({**dict(scenario), "hires": (*scenario.hires, extra)})
-    except ValueError:
-        return _with_hires(briefing, number, start + timedelta(days=1))
+    role = scenario.roles[0].name
+    # a hire on the day of a planned one in the same role would have the same name
+    taken = {hire.start for hire in scenario.hires if hire.role == role}
+    while start in taken:
+        start += timedelta(days=1)
+    extra = Hire(role=role, start=start, count=number)
+    return Scenario.model_validate({**dict(scenario), "hires": (*scenario.hires, extra)})

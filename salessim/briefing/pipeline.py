@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from salessim import formats, measures
 from salessim.briefing.prepared import Briefing, bullets
+from salessim.calibrate import LEVEL
 from salessim.crm import Tables
 from salessim.engine import HORIZON, simulate
 from salessim.periods import Quarter
@@ -63,7 +65,7 @@ def bookings_table(briefing: Briefing) -> str:
         ]
         for row in measures.bookings_by_quarter(tables).to_dict("records")
     ]
-    header = ["quarter", "deals won", "won value", "won of closed", "80 % interval"]
+    header = ["quarter", "deals won", "won value", "won of closed", f"{formats.percent(LEVEL)} interval"]
     return f"{formats.table(header, rows)}\n\n{_whole_export(briefing)}"
 
 
@@ -76,11 +78,15 @@ def _whole_export(briefing: Briefing) -> str:
     open_deals = ", ".join(
         f"{formats.count(row['deals'])} in *{row['stage']}*" for row in stages if row["deals"]
     )
+    share = (
+        f"Of the closed ones {formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
+        if won + lost
+        else "None is closed."
+    )
     return (
         f"The whole export holds {formats.count(len(deals))} opportunities: {formats.count(won)} won for "
         f"{formats.money(value, briefing.currency)}, {formats.count(lost)} lost, open "
-        f"{open_deals or 'none'}. Of the closed ones "
-        f"{formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
+        f"{open_deals or 'none'}. {share}"
     )
 
 
@@ -152,18 +158,16 @@ def pipeline_findings(briefing: Briefing) -> str:
     def found(name: str, column: str = "value") -> float:
         return float(rows[column].astype(float)[name])
 
-    won, before = found("won_value"), found("won_value", "previous")
-    lines = [
-        f"**{b.quarter} booked {b.money(won)}** with {formats.count(found('won_count'))} deals won"
-        + (f", {_change(won, before)} the quarter before" if before > 0 else "")
-        + "."
-    ]
+    lines = [_booked(b, found("won_value"), found("won_count"), found("won_value", "previous"))]
     coming = forecast(b).iloc[0]
-    lines.append(
+    text = (
         f"**{b.upcoming} is expected to book {b.money(coming['expected'])}**; in 8 of 10 cases between "
         f"{b.money(coming['p10'])} and {b.money(coming['p90'])}. Deals that are open today bring "
         f"{b.money(coming['from_open_deals'])} of it, the rest must still be created."
     )
+    if not b.quarter_is_over:
+        text += f" The forecast takes today's pipeline as the one at the end of {b.quarter}."
+    lines.append(text)
     dead, dated = found("dead_pipeline_share"), found("dead_pipeline_share", "n")
     if dead > 0:
         lines.append(
@@ -173,20 +177,73 @@ def pipeline_findings(briefing: Briefing) -> str:
             "closed. Close them, or qualify them again."
         )
     low, high = found("win_rate_closed", "low"), found("win_rate_closed", "high")
+    closed = found("win_rate_closed", "n")
     lines.append(
-        f"**{formats.percent(found('win_rate_closed'))} of the deals closed in {b.quarter} were won** "
-        f"(80 % interval {formats.span(low, high, 'share')}, n = "
-        f"{formats.count(found('win_rate_closed', 'n'))}). Of the deals *created* in the quarter "
-        f"{formats.percent(found('win_rate'))} are won so far, many are still open; when all are decided, "
-        f"{_won_in_the_end(b)} will have been won."
+        f"**{formats.percent(found('win_rate_closed'))} of the deals closed in {b.quarter}{_so_far(b)} were "
+        f"won** ({formats.percent(LEVEL)} interval {formats.span(low, high, 'share')}, n = "
+        f"{formats.count(closed)}).{_created(b)}"
+        if closed > 0
+        else f"No deal was closed in {b.quarter}{_so_far(b)}.{_created(b)}"
     )
     return bullets(lines)
 
 
+def _so_far(briefing: Briefing) -> str:
+    return "" if briefing.quarter_is_over else " so far"
+
+
+def _booked(b: Briefing, won: float, number: float, before: float) -> str:
+    """What the reported quarter booked: against the quarter before if it is over, else so far."""
+    so_far = _so_far(b)
+    deals = f"{formats.count(number)} {'deal' if number == 1 else 'deals'} won"
+    if not number > 0:
+        return f"**No deal was won in {b.quarter}{so_far}** (export of {b.tables.as_of})."
+    if not won > 0:
+        return f"**{b.quarter} has {deals}{so_far}, none with an amount** (export of {b.tables.as_of})."
+    text = f"**{b.quarter} booked {b.money(won)}{so_far}** with {deals}"
+    if not b.quarter_is_over:
+        return f"{text}, as of {b.tables.as_of}; the quarter ends on {b.quarter.end}."
+    if before > 0:
+        text += f", {_change(won, before)} the quarter before"
+    if b.tables.as_of < b.quarter.end:
+        text += (
+            f". The export ends on {b.tables.as_of}; the quarter, which ends on {b.quarter.end}, is taken as "
+            "over"
+        )
+    return f"{text}."
+
+
+def _created(briefing: Briefing) -> str:
+    """What has become of the deals created in the quarter; empty: none was created."""
+    deals, quarter = briefing.tables.opportunities, briefing.quarter
+    first, after = pd.Timestamp(quarter.start), pd.Timestamp(quarter.shift(1).start)
+    status = deals.loc[(deals["created"] >= first) & (deals["created"] < after), "status"]
+    if status.empty:
+        return ""
+    still_open, won = int((status == "open").sum()), float((status == "won").mean())
+    text = f" Of the {formats.count(len(status))} *created* in the quarter{_so_far(briefing)} "
+    if not still_open:
+        return f"{text}{formats.percent(won)} were won; none is still open."
+    return (
+        f"{text}{formats.percent(won)} are won by now and {formats.percent(still_open / len(status))} still "
+        f"open. Of all deals created, {_won_in_the_end(briefing)}; a deal that never settles counts as lost."
+    )
+
+
 def _won_in_the_end(briefing: Briefing) -> str:
-    chances = [segment.close_probabilities()[0] for segment in briefing.scenario.segments]
+    """Share of created deals that are won in the end: with its interval where one estimate tells it."""
+    rates = [p for p in briefing.calibration.parameters if p.name == "win rate"]
+    segments = briefing.scenario.segments
+    if len(segments) == 1 and len(rates) == 1 and math.isfinite(rates[0].low):
+        rate = rates[0]
+        return (
+            f"{formats.percent(rate.value)} are won in the end ({formats.percent(LEVEL)} interval "
+            f"{formats.span(rate.low, rate.high, 'share')}, n = {formats.count(rate.n)})"
+        )
+    chances = [segment.close_probabilities()[0] for segment in segments]
     low, high = formats.percent(min(chances)), formats.percent(max(chances))
-    return low if low == high else f"{low} to {high}, depending on the segment,"
+    share = low if low == high else f"{low} to {high}, depending on the segment,"
+    return f"by our estimate {share} are won in the end"
 
 
 def data_quality(tables: Tables) -> str:
@@ -223,9 +280,13 @@ def measures_text(tables: Tables, *, quarter: str, measure: str = "", by: str = 
         ]
         for row in found.to_dict("records")
     ]
-    return formats.table([*([by] if by else []), "value", "80 % interval", "n", "note"], rows)
+    return formats.table(
+        [*([by] if by else []), "value", f"{formats.percent(LEVEL)} interval", "n", "note"], rows
+    )
 
 
 def _change(now: float, before: float) -> str:
     share = now / before - 1
+    if share >= 9:  # percent of a tiny base mislead
+        return f"{formats.ratio(now / before)} what it was in"
     return f"{formats.percent(abs(share))} {'more' if share >= 0 else 'less'} than"

@@ -9,21 +9,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from salessim import crm, formats, measures
 from salessim.calibrate import Calibration, calibrate
-from salessim.engine import Outcome, simulate
-from salessim.errors import DataError, ParameterError
+from salessim.engine import HORIZON, Outcome, simulate
+from salessim.errors import DataError, ParameterError, PlanError, ScenarioError, listed
 from salessim.library import EXAMPLE, example_crm
 from salessim.model import Scenario
 from salessim.periods import Quarter
 from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, score
 
-__all__ = ["STEPS", "Briefing", "bullets", "day", "prepare", "read_export"]
+__all__ = ["STEPS", "Briefing", "bullets", "day", "prepare", "read_export", "reps"]
 
 Engine = Literal["auto", "exact", "thinning"]
 
 #: What :func:`prepare` does, step by step.
 STEPS = ("reading the export", "calibrating", "working out the coming quarters")
+
+#: An export that ends so few days before the end of a quarter stands for the whole quarter.
+MOST_DAYS_MISSING = 14
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,13 @@ class Briefing:
     plan: QuotaPlan
     plan_given: bool
     """False: no plan was given; ``plan`` is the recommended one, and its team plan is what the quarter
-    booked."""
+    booked (none where it booked nothing, or is not over)."""
     outcome: Outcome
+
+    @property
+    def quarter_is_over(self) -> bool:
+        """Whether the export covers the reported quarter, but for its last days."""
+        return _is_over(self.quarter, self.tables)
 
     @property
     def scenario(self) -> Scenario:
@@ -55,29 +65,65 @@ class Briefing:
         return self.outcome.periods[0]
 
     @cached_property
+    def _solved(self) -> tuple[str, QuotaPlan, bool]:
+        return _solve(self.outcome, self.plan)
+
+    @property
+    def quota_period(self) -> str:
+        """What quotas are set for: the coming quarter, or "horizon" (all simulated quarters together) where
+        the quarter is too short for a quota that the middle of the band makes."""
+        return self._solved[0]
+
+    @property
+    def quota_period_name(self) -> str:
+        """The quota period for a sentence: "2026Q3", or "2026Q3 to 2027Q2" for all simulated quarters."""
+        periods = self.outcome.periods
+        return f"{periods[0]} to {periods[-1]}" if self.quota_period == HORIZON else self.quota_period
+
+    @property
     def recommended(self) -> QuotaPlan:
-        """The plan scaled so that the middle of the band is expected to make quota in the coming quarter."""
-        return plan_for_share(self.outcome, plan=self.plan, period=self.upcoming, share=MIDDLE)
+        """The plan scaled so that the middle of the band is expected to make quota in the quota period.
+
+        Where no quota does that (see :attr:`quota_found`): scaled so that quotas add up to the bookings that
+        are expected over all simulated quarters.
+        """
+        return self._solved[1]
+
+    @property
+    def quota_found(self) -> bool:
+        """Whether there is a quota that the middle of the band is expected to make."""
+        return self._solved[2]
 
     @cached_property
     def asked(self) -> QuotaScore:
-        """Score of the plan in the coming quarter."""
-        return score(self.outcome, self.plan, period=self.upcoming)
+        """Score of the plan in the quota period."""
+        return score(self.outcome, self.plan, period=self.quota_period)
 
     @cached_property
     def advised(self) -> QuotaScore:
-        """Score of the recommended plan in the coming quarter."""
-        return score(self.outcome, self.recommended, period=self.upcoming)
+        """Score of the recommended plan in the quota period."""
+        return score(self.outcome, self.recommended, period=self.quota_period)
 
     def money(self, amount: float) -> str:
         """An amount for a sentence: short, with its currency."""
         return formats.money(amount, self.currency, short=True)
 
 
-def read_export(crm_folder: str, *, column_map: str = "", as_of: str = "") -> crm.Tables:
+def read_export(
+    crm_folder: str, *, column_map: str = "", as_of: str = "", fiscal_year_starts_in_month: int = 1
+) -> crm.Tables:
     """Read a CRM export, or that of the example company ("example"); "" leaves the choice to the program."""
+    if not 1 <= fiscal_year_starts_in_month <= 12:
+        raise ParameterError(
+            f"fiscal_year_starts_in_month is {fiscal_year_starts_in_month}; it must be 1 to 12"
+        )
     folder = example_crm() if crm_folder == "example" else Path(crm_folder)
-    return crm.read(folder, column_map=column_map or None, as_of=day("as_of", as_of))
+    return crm.read(
+        folder,
+        column_map=column_map or None,
+        as_of=day("as_of", as_of),
+        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
+    )
 
 
 def prepare(
@@ -98,7 +144,8 @@ def prepare(
     Args:
         crm_folder: folder of the export, or "example" for the made-up example company.
         quarter: quarter that is reported, such as "2026Q2"; what the export knows beyond its last day is
-            set aside, so that a past quarter is reported as it was.
+            set aside, so that a past quarter is reported as it was. The quarter after it is the first that
+            is simulated, also where the export ends before the quarter does.
         column_map: name of a shipped column map or path of your own; "" detects it.
         as_of: day the export was taken (2026-06-30); "" takes the latest day in it.
         scenario: path of a scenario that supplies what a CRM does not know (roles, ramps, hires, criteria);
@@ -131,7 +178,7 @@ def prepare(
         tables = crm.as_seen_on(tables, reported.end)
     step(STEPS[1])
     name = base.name if base else f"calibrated from {Path(crm_folder).name}"
-    calibration = calibrate(tables, base=base, name=name)
+    calibration = _calibrated(tables, reported, base, base_path=base_path, name=name)
     if engine not in ("auto", "exact", "thinning"):
         raise ParameterError(f"engine is {engine!r}; it must be 'auto', 'exact' or 'thinning'")
     step(STEPS[2])
@@ -141,11 +188,75 @@ def prepare(
     return Briefing(tables, reported, calibration, quota_plan, bool(plan_path), outcome)
 
 
+def _is_over(quarter: Quarter, tables: crm.Tables) -> bool:
+    return (quarter.end - tables.as_of).days <= MOST_DAYS_MISSING
+
+
+def _calibrated(
+    tables: crm.Tables, reported: Quarter, base: Scenario | None, *, base_path: str, name: str
+) -> Calibration:
+    """Calibrate so that the horizon begins with the quarter after the reported one, and say what that takes.
+
+    A quarter that misses a few days counts as a whole one. Of a quarter that is not nearly over only the
+    days up to the export count as history; then the horizon is moved, and the open deals with it.
+    """
+    over = _is_over(reported, tables)
+    try:
+        found = calibrate(replace(tables, as_of=reported.end) if over else tables, base=base, name=name)
+    except ValidationError as failure:
+        if base is None:
+            raise
+        faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in failure.errors())
+        segments = listed(sorted(tables.opportunities["segment"].astype(str).unique()))
+        raise ScenarioError(
+            f"{base_path}: does not fit the export, whose segments are {segments}: {faults}"
+        ) from None
+    if tables.as_of >= reported.end:
+        return found
+    coming = reported.shift(1)
+    if over:
+        missing = (reported.end - tables.as_of).days
+        days = "1 day" if missing == 1 else f"{missing} days"
+        doubt = (
+            f"the export ends on {tables.as_of}, {days} before the end of {reported}, which is taken as over"
+        )
+        return replace(found, warnings=(doubt, *found.warnings))
+    doubt = (
+        f"the export ends on {tables.as_of}, before {reported} does: the forecast begins with {coming} and "
+        f"takes the pipeline of that day as the one at the end of {reported}"
+    )
+    scenario = found.scenario
+    moved = scenario.model_copy(
+        update={
+            "calendar": scenario.calendar.model_copy(update={"first_quarter": str(coming)}),
+            # who started before the export was taken is in it
+            "hires": tuple(hire for hire in scenario.hires if hire.start > tables.as_of),
+        }
+    )
+    return replace(found, scenario=moved, warnings=(doubt, *found.warnings))
+
+
 def _default_plan(tables: crm.Tables, quarter: Quarter, outcome: Outcome) -> QuotaPlan:
     """Equal quotas for which the middle of the band is expected; the team plan is what the quarter booked."""
     booked = float(measures.measure("won_value", tables, quarter=quarter)["value"].iloc[0])
-    flat = QuotaPlan(name="recommended", annual_quota=1.0, annual_team_plan=max(4 * booked, 1.0))
-    return plan_for_share(outcome, plan=flat, period=outcome.periods[0], share=MIDDLE)
+    planned = 4 * booked if booked > 0 and _is_over(quarter, tables) else None
+    flat = QuotaPlan(name="recommended", annual_quota=1.0, annual_team_plan=planned)
+    return _solve(outcome, flat)[1]
+
+
+def _solve(outcome: Outcome, plan: QuotaPlan) -> tuple[str, QuotaPlan, bool]:
+    """The period that a quota can be found for, the plan scaled to it, and whether the middle makes it.
+
+    Where few sell often, too few book anything at all in a quarter; over a year more do.
+    """
+    for period in (outcome.periods[0], HORIZON):
+        try:
+            return period, plan_for_share(outcome, plan=plan, period=period, share=MIDDLE), True
+        except PlanError:
+            continue
+    whole = score(outcome, plan, period=HORIZON)  # refuses a plan that asks nobody for anything
+    factor = max(whole.expected_bookings, 1.0) / whole.sum_of_quotas
+    return HORIZON, plan.scaled(factor), False
 
 
 def day(name: str, text: str) -> date | None:
@@ -161,3 +272,8 @@ def day(name: str, text: str) -> date | None:
 def bullets(lines: list[str] | tuple[str, ...]) -> str:
     """Sentences as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
+
+
+def reps(number: int) -> str:
+    """A number of reps for a sentence: "1 rep", "12 reps"."""
+    return f"{formats.count(number)} {'rep' if number == 1 else 'reps'}"

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from salessim import formats
-from salessim.briefing.prepared import Briefing, bullets
+from salessim.briefing.prepared import Briefing, bullets, reps
 from salessim.calibrate import LEVEL, Parameter
-from salessim.engine import simulate
+from salessim.engine import HORIZON, simulate
 from salessim.errors import PlanError
 from salessim.model import Scenario
-from salessim.plans import MIDDLE, plan_for_share, quota_weights, score
+from salessim.plans import MIDDLE, QuotaScore, plan_for_share, quota_weights, score
 
 __all__ = ["assumptions", "quota_findings", "quota_texts", "quotas_by_quarter", "robustness"]
+
+#: A probability from which on landing in the band is the rule.
+LIKELY = 0.8
+#: Up to so many reps the luck of single deals moves the share of those who make quota a lot.
+SMALL_TEAM = 50
 
 
 def quota_findings(briefing: Briefing) -> str:
     """The quota plan in sentences (Markdown): is it right, what would be, will the company make its plan."""
-    b, asked, advised = briefing, briefing.asked, briefing.advised
+    b, asked = briefing, briefing.asked
     low, high = asked.band
-    band = f"{low * 100:.0f}–{high * 100:.0f} %"
-    lines = []
+    lines = _too_short(b)
     if b.plan_given:
         verdict = (
             "too hard"
@@ -32,28 +39,98 @@ def quota_findings(briefing: Briefing) -> str:
             else "right"
         )
         lines.append(
-            f"**The plan “{b.plan.name}” is {verdict} for {b.upcoming}**: with {b.money(asked.full_quota)} "
-            f"for a fully ramped rep, {formats.percent(asked.expected_share)} of {len(asked.reps)} reps are "
-            f"expected to make quota (in 8 of 10 cases {formats.percent(asked.share_low)} to "
-            f"{formats.percent(asked.share_high)}); aimed at are {band}. The share lands there with "
-            f"probability {formats.percent(asked.probability_band)}."
+            f"**The plan “{b.plan.name}” is {verdict} for {b.quota_period_name}**: with "
+            f"{b.money(asked.full_quota)} for a fully ramped rep, {formats.percent(asked.expected_share)} of "
+            f"{reps(len(asked.reps))} are expected to make quota (in 8 of 10 cases "
+            f"{formats.percent(asked.share_low)} to {formats.percent(asked.share_high)}); aimed at are "
+            f"{band_of(asked)}. The share lands there with probability "
+            f"{formats.percent(asked.probability_band)}."
         )
-    lines.append(
-        f"**A quota of {b.money(advised.full_quota)} is one that {formats.percent(advised.expected_share)} "
-        f"are expected to make** in {b.upcoming}. Even then the share lands in {band} only with probability "
-        f"{formats.percent(advised.probability_band)}: a team of {len(advised.reps)} is small, and luck "
-        f"moves the share from {formats.percent(advised.share_low)} to {formats.percent(advised.share_high)}."
-    )
-    plan = b.money(asked.team_plan)
-    source = "the company's plan" if b.plan_given else f"as much as {b.quarter} booked (no plan was given)"
+    if b.quota_found:
+        lines.append(_advice(b))
     if math.isfinite(asked.team_plan):
+        times = "four times what" if b.quota_period == HORIZON else "as much as"
+        booked = f"{times} {b.quarter} booked"
+        source = "the company's plan" if b.plan_given else f"{booked} (no plan was given)"
         lines.append(
-            f"**The team books {plan} or more, {source}, with probability "
-            f"{formats.percent(asked.probability_team_plan)}**: {b.money(asked.expected_bookings)} are "
-            f"expected, {b.money(asked.bookings_p10)} to {b.money(asked.bookings_p90)} in 8 of 10 cases."
+            f"**The team books {b.money(asked.team_plan)} or more in {b.quota_period_name}, {source}, with "
+            f"probability {formats.percent(asked.probability_team_plan)}**: "
+            f"{b.money(asked.expected_bookings)} are expected, {b.money(asked.bookings_p10)} to "
+            f"{b.money(asked.bookings_p90)} in 8 of 10 cases."
         )
-        lines.append(_coverage(b))
+        if b.quota_found:
+            lines.append(_coverage(b))
     return bullets(lines)
+
+
+def _too_short(briefing: Briefing) -> list[str]:
+    """Why quotas are not set for the coming quarter; empty: they are."""
+    b = briefing
+    if b.quota_period != HORIZON:
+        return []
+    aim = f"a quota that {formats.percent(MIDDLE, digits=1)} make"
+    weights = quota_weights(b.plan, b.scenario, b.upcoming)
+    if np.isfinite(weights).any():
+        some = formats.percent(b.outcome.share_at_least(weights, 1e-9, b.upcoming))
+        why = f"A quarter is too short for {aim}: only {some} of reps are expected to book anything in it"
+    else:
+        why = f"Nobody carries a quota in {b.upcoming}"
+    if b.quota_found:
+        return [f"**{why}.** Quotas are set for {_together(b)} instead."]
+    weights = quota_weights(b.plan, b.scenario, HORIZON)
+    some = formats.percent(b.outcome.share_at_least(weights, 1e-9, HORIZON))
+    text = (
+        f"**There is no quota to recommend.** {why}. Over {_together(b)} {some} are expected to book "
+        "anything, which is too few as well. "
+    )
+    if b.advised.expected_bookings < 1:
+        return [text + "The team is expected to book nothing."]
+    return [
+        text + f"Tables and charts that need a quota take one of {b.money(b.advised.full_quota)} for a fully "
+        "ramped rep, with which all quotas together are what the team is expected to book."
+    ]
+
+
+def _together(briefing: Briefing) -> str:
+    number = len(briefing.outcome.periods)
+    return f"the {number} quarters {briefing.quota_period_name} together"
+
+
+def _advice(briefing: Briefing) -> str:
+    """The recommended quota, and how often the share of reps lands in the band under it."""
+    b, advised = briefing, briefing.advised
+    number, band = len(advised.reps), band_of(advised)
+    moves = f"from {formats.percent(advised.share_low)} to {formats.percent(advised.share_high)}"
+    chance = formats.percent(advised.probability_band)
+    text = (
+        f"**A quota of {b.money(advised.full_quota)} is one that {formats.percent(advised.expected_share)} "
+        f"are expected to make** in {b.quota_period_name}. "
+    )
+    if not _lands(number, advised.band):
+        smallest = next(n for n in itertools.count(1) if _lands(n, advised.band))
+        return text + (
+            f"With {reps(number)} the share cannot land in {band}: that takes at least {reps(smallest)}."
+            if number < smallest
+            else f"With {reps(number)} the share cannot land in {band}: one rep more or less skips it."
+        )
+    if advised.probability_band >= LIKELY:
+        return f"{text}The share lands in {band} with probability {chance} (in 8 of 10 cases {moves})."
+    small = f"a team of {number} is small, and " if number <= SMALL_TEAM else ""
+    return (
+        f"{text}Even then the share lands in {band} only with probability {chance}: {small}luck moves it "
+        f"{moves}."
+    )
+
+
+def _lands(number: int, band: tuple[float, float]) -> bool:
+    """Whether a share of so many reps can lie in the band."""
+    return any(band[0] - 1e-9 <= k / number <= band[1] + 1e-9 for k in range(number + 1))
+
+
+def band_of(scored: QuotaScore) -> str:
+    """The band of a score for a sentence: "60–75 %"."""
+    low, high = scored.band
+    return f"{low * 100:.3g}–{high * 100:.3g} %"
 
 
 def _coverage(briefing: Briefing) -> str:
@@ -65,32 +142,17 @@ def _coverage(briefing: Briefing) -> str:
         )
     return (
         f"**{total}, {formats.percent(-advised.over_assignment)} less than the team plan.** The plan then "
-        "rests on those who beat their quota; to close the gap without asking for more than 60–75 % can "
-        "make, it takes more reps, more leads, or better conversion."
+        f"rests on those who beat their quota; to close the gap without asking for more than "
+        f"{band_of(advised)} can make, it takes more reps, more leads, or better conversion."
     )
 
 
 def quotas_by_quarter(briefing: Briefing) -> str:
-    """The recommended level in every simulated quarter (Markdown table)."""
-    rows = []
-    for period in briefing.outcome.periods:
-        try:
-            plan = plan_for_share(briefing.outcome, plan=briefing.plan, period=period, share=MIDDLE)
-        except PlanError as problem:
-            rows.append([period, str(problem), "", "", "", "", ""])
-            continue
-        asked, advised = (score(briefing.outcome, p, period=period) for p in (briefing.plan, plan))
-        rows.append(
-            [
-                period,
-                formats.money(asked.full_quota, briefing.currency),
-                formats.percent(asked.expected_share),
-                formats.money(advised.full_quota, briefing.currency),
-                formats.percent(advised.probability_band),
-                formats.money(asked.team_plan, briefing.currency),
-                formats.percent(asked.probability_team_plan),
-            ]
-        )
+    """The recommended level in every simulated quarter (Markdown table), with the reason where there is none;
+    a last row has all quarters together where quotas are set for them."""
+    rows = [_row(briefing, period, period) for period in briefing.outcome.periods]
+    if briefing.quota_period == HORIZON:
+        rows.append(_row(briefing, HORIZON, briefing.quota_period_name))
     header = [
         "quarter",
         "quota in the plan",
@@ -101,20 +163,45 @@ def quotas_by_quarter(briefing: Briefing) -> str:
     return formats.table(header, rows)
 
 
+def _row(briefing: Briefing, period: str, name: str) -> list[object]:
+    b = briefing
+    try:
+        asked = score(b.outcome, b.plan, period=period)
+    except PlanError:  # of a plan that asks somebody for something in another quarter
+        return [name, "nobody carries a quota", "", "", "", "", ""]
+    try:
+        plan = plan_for_share(b.outcome, plan=b.plan, period=period, share=MIDDLE)
+    except PlanError:
+        advice = [f"none: fewer than {formats.percent(MIDDLE, digits=1)} are expected to book anything", ""]
+    else:
+        advised = score(b.outcome, plan, period=period)
+        advice = [formats.money(advised.full_quota, b.currency), formats.percent(advised.probability_band)]
+    stated = math.isfinite(asked.team_plan)
+    return [
+        name,
+        formats.money(asked.full_quota, b.currency),
+        formats.percent(asked.expected_share),
+        *advice,
+        formats.money(asked.team_plan, b.currency) if stated else "not stated",
+        formats.percent(asked.probability_team_plan) if stated else "",
+    ]
+
+
 def quota_texts(briefing: Briefing) -> dict[str, object]:
     """Figures of the recommended plan as texts, for pages of the sales book; None: no such figure."""
     b, s = briefing, briefing.advised
     plan = None
     if math.isfinite(s.team_plan):
         chance, amount = formats.percent(s.probability_team_plan), formats.money(s.team_plan, b.currency)
-        plan = f"{chance} for a team plan of {amount} in {b.upcoming}"
-    return {
-        "recommended_quota": f"{formats.money(s.full_quota, b.currency)} for {b.upcoming}",
-        "expected_share": f"{formats.percent(s.expected_share)} (n = {len(s.reps)} reps)",
+        plan = f"{chance} for a team plan of {amount} in {b.quota_period_name}"
+    texts: dict[str, object] = {
+        "recommended_quota": f"{formats.money(s.full_quota, b.currency)} for {b.quota_period_name}",
+        "expected_share": f"{formats.percent(s.expected_share)} (n = {reps(len(s.reps))})",
         "probability_band": formats.percent(s.probability_band),
         "probability_plan": plan,
         "over_assignment": formats.percent(s.over_assignment, digits=1) if plan else None,
     }
+    return texts if b.quota_found else dict.fromkeys(texts)
 
 
 def assumptions(briefing: Briefing) -> str:
@@ -159,42 +246,61 @@ def _interval(parameter: Parameter, currency: str) -> str:
 def robustness(briefing: Briefing) -> str:
     """How the answer moves when an estimate is at an end of its interval (Markdown table).
 
-    One kind of estimate at a time: leads, conversion or deal size of all segments move together by the
-    relative half-width of their intervals, weighted by expected bookings.
+    One kind of estimate at a time: leads, conversion or deal size of all segments move together, by a factor
+    that is made of the relative ends of their intervals, weighted by expected bookings. A kind without an
+    interval has no row.
     """
-    b, base = briefing, briefing.advised
-    weights = quota_weights(b.recommended, b.scenario, b.upcoming)
+    b, base, period = briefing, briefing.advised, briefing.quota_period
+    weights = quota_weights(b.recommended, b.scenario, period)
+    level = _expected_per_week(b.scenario).sum()
     rows = [["all as estimated", b.money(base.expected_bookings), formats.percent(base.expected_share)]]
     for kind in ("leads", "conversion", "deal size"):
-        width = _relative_width(b, kind)
-        for sign in (-1, 1):
-            changed = simulate(_scaled(b.scenario, kind, 1 + sign * width))
-            bookings = float(changed.expected_bookings(b.upcoming).sum())
-            share = changed.share_at_least(weights, base.full_quota, b.upcoming)
-            label = f"{kind} {sign * width * 100:+.0f} %"
-            rows.append([label, b.money(bookings), formats.percent(share)])
+        for end in ("low", "high"):
+            distance = _log_distance(b, kind, end)
+            if distance == 0:
+                continue
+            scenario = _scaled(b.scenario, kind, math.exp(-distance if end == "low" else distance))
+            changed = simulate(scenario)
+            bookings = float(changed.expected_bookings(period).sum())
+            share = changed.share_at_least(weights, base.full_quota, period)
+            # a conversion ends at 100 %, so that the change may be smaller than the factor
+            change = _expected_per_week(scenario).sum() / level - 1
+            rows.append([f"{kind} {change * 100:+.0f} %", b.money(bookings), formats.percent(share)])
     return formats.table(
-        ["estimate", f"expected bookings in {b.upcoming}", "expected share making quota"], rows
+        ["estimate", f"expected bookings in {b.quota_period_name}", "expected share making quota"], rows
     )
 
 
-def _relative_width(briefing: Briefing, kind: str) -> float:
-    """Relative half-width of the 80 % interval of one kind of estimate over the whole team."""
-    weights, widths = [], []
-    for segment in briefing.scenario.segments:
-        found = [
-            p
-            for p in briefing.calibration.parameters
-            if p.segment == segment.name and math.isfinite(p.low) and p.value > 0 and _kind(p) == kind
+def _expected_per_week(scenario: Scenario) -> npt.NDArray[np.float64]:
+    """Value that the new leads of a week will bring in the end, by segment."""
+    return np.array(
+        [
+            sum(source.leads_per_week for source in segment.sources)
+            * segment.close_probabilities()[0]
+            * segment.deal_size.moments()[0]
+            for segment in scenario.segments
         ]
-        # errors of the stages of a funnel are independent
-        widths.append(math.sqrt(sum(((p.high - p.low) / (2 * p.value)) ** 2 for p in found)))
-        leads = sum(source.leads_per_week for source in segment.sources)
-        weights.append(leads * segment.close_probabilities()[0] * segment.deal_size.moments()[0])
-    share = np.array(weights) / sum(weights)
-    if kind == "leads":
-        return float(share @ np.array(widths))  # the market moves all segments together
-    return float(np.sqrt((share * np.array(widths)) ** 2 @ np.ones(len(share))))
+    )
+
+
+def _log_distance(briefing: Briefing, kind: str, end: Literal["low", "high"]) -> float:
+    """Log-ratio between one kind of estimate and an end of its interval, over the whole team."""
+    distances = []
+    for segment in briefing.scenario.segments:
+        squares = 0.0
+        for p in briefing.calibration.parameters:
+            if p.segment != segment.name or _kind(p) != kind or not 0 < p.value <= p.high < math.inf:
+                continue
+            # an interval that reaches down to nothing has no ratio at its low end: as far as the high one
+            ratio = p.value / p.low if end == "low" and p.low > 0 else p.high / p.value
+            squares += math.log(ratio) ** 2  # errors of the stages of a funnel are independent
+        distances.append(math.sqrt(squares))
+    weights = _expected_per_week(briefing.scenario)
+    if not weights.any():
+        return 0.0
+    parts = weights / weights.sum() * np.array(distances)
+    # the market moves the leads of all segments together
+    return float(parts.sum() if kind == "leads" else np.sqrt((parts**2).sum()))
 
 
 def _kind(parameter: Parameter) -> str:

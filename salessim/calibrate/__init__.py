@@ -9,17 +9,25 @@ of Viechtbauer 2007). Reps are partially pooled: a seller with few deals is draw
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import pandas as pd
 
 from salessim.calibrate.estimates import LEVEL, Notes, Parameter
 from salessim.calibrate.funnel import level_doubt, month_factors_of, open_deals_of, segment_of
-from salessim.calibrate.team import exposure_of, focus_of, market_of, reps_of
-from salessim.crm import Tables
+from salessim.calibrate.team import (
+    created_by_owner,
+    exposure_of,
+    focus_of,
+    hires_of,
+    market_of,
+    reps_of,
+    skill_of,
+)
+from salessim.crm import Tables, left_cut
 from salessim.errors import DataError
-from salessim.model import DEFAULT_CRITERIA, DEFAULT_RAMP, Calendar, Hire, Rep, Role, Scenario
-from salessim.periods import Quarter, quarter_of
+from salessim.model import DEFAULT_CRITERIA, DEFAULT_RAMP, Calendar, Market, Rep, Role, Scenario
+from salessim.periods import quarter_of
 
 __all__ = ["LEVEL", "Calibration", "Parameter", "calibrate"]
 
@@ -86,25 +94,36 @@ def calibrate(
     end = tables.as_of
     # deals created before the window are known only if they lived long enough to reach it
     seen = deals[deals["created"] >= pd.Timestamp(start)]
+    if not ((seen["status"] == "won") & (seen["amount"] > 0)).any():
+        raise DataError(
+            f"{tables.files[0].name}: none of the {len(seen):,} opportunities created from {start} on is won "
+            "with an amount; calibration needs won deals with amounts"
+        )
+    made = created_by_owner(tables, seen, notes)
     calendar_month = tables.fiscal_year_starts_in_month
-    exposure = exposure_of(tables, seen, start, end, base, notes)
+    exposure = exposure_of(tables, made, start, end, base, notes)
     quarter = pd.Series(
-        [str(quarter_of(day, fiscal_year_starts_in_month=calendar_month)) for day in seen["created"]],
-        index=seen.index,
+        [str(quarter_of(day, fiscal_year_starts_in_month=calendar_month)) for day in made["created"]],
+        index=made.index,
         dtype=object,
     )
-    counts = pd.crosstab(seen["rep"], quarter)
+    counts = pd.crosstab(made["rep"], quarter)
     counts = counts.reindex(index=exposure.index, columns=exposure.columns, fill_value=0)
     market = market_of(counts, exposure, notes)
-    focus = focus_of(seen, exposure.index, notes)
-    reps = reps_of(tables, counts, exposure, market, focus, base)
+    skill = skill_of(counts, exposure, market)
+    focus = focus_of(made, exposure.sum(axis=1), skill["mean"], notes)
+    reps = reps_of(tables, exposure, skill, focus, base)
     month_factors = month_factors_of(seen, start, end, calendar_month, notes)
     window_weeks = ((end - start).days + 1) / 7
     segments = tuple(
-        segment_of(tables, str(segment), group, exposure, window_weeks, market, month_factors, base, notes)
-        for segment, group in seen.groupby("segment", sort=True)
+        segment_of(tables, str(part), seen, made, exposure, window_weeks, market, month_factors, base, notes)
+        for part in sorted(seen["segment"].unique())
     )
-    market = market.model_copy(update={"level_cv": level_doubt(segments, market, exposure, notes)})
+    market = Market(
+        shock_cv=market.shock_cv,
+        skill_cv=market.skill_cv,
+        level_cv=level_doubt(segments, market, exposure, notes),
+    )
     first = quarter_of(end, fiscal_year_starts_in_month=calendar_month)
     if end >= first.end:
         first = first.shift(1)
@@ -121,7 +140,7 @@ def calibrate(
         segments=segments,
         roles=_roles(base, reps),
         reps=reps,
-        hires=_hires(base, first),
+        hires=hires_of(tables, base, first, notes),
         market=market,
         pipeline=open_deals_of(tables, deals, segments, names, notes),
     )
@@ -136,15 +155,15 @@ def calibrate(
 
 def window_of(tables: Tables) -> tuple[date, str]:
     """First day from which on the export tells of every deal, and what is left out before it."""
-    deals = tables.opportunities
-    created, closed = deals["created"].min(), deals["closed"].min()
-    if pd.isna(closed) or created >= closed - timedelta(days=14):
-        return created.date(), ""
-    early = int((deals["created"] < closed).sum())
-    return closed.date(), (
-        f"the export is cut off on the left: nothing closed before {closed.date()}, though deals were "
-        f"created from {created.date()} on; the {early:,} deals created before then are only those "
-        "that stayed open long enough, and are left out of rates, win rate and cycle"
+    created = tables.opportunities["created"]
+    closed = left_cut(tables).missing_before
+    if closed is None:
+        return created.min().date(), ""
+    return closed, (
+        f"the export is cut off on the left: nothing closed before {closed}, though deals were "
+        f"created from {created.min().date()} on; the {int((created < pd.Timestamp(closed)).sum()):,} deals "
+        "created before then are only those that stayed open long enough, and are left out of rates, win "
+        "rate and cycle"
     )
 
 
@@ -152,8 +171,3 @@ def _roles(base: Scenario | None, reps: tuple[Rep, ...]) -> tuple[Role, ...]:
     if base:
         return base.roles
     return tuple(Role(name=name, ramp=DEFAULT_RAMP) for name in sorted({rep.role for rep in reps}))
-
-
-def _hires(base: Scenario | None, first: Quarter) -> tuple[Hire, ...]:
-    """Planned hires of the base scenario that start within or after the new horizon."""
-    return tuple(hire for hire in base.hires if hire.start >= first.start) if base else ()

@@ -39,10 +39,12 @@ class Parameter:
 
 @dataclass
 class Notes:
-    """Parameters and warnings, collected in the order in which a calibration finds them."""
+    """What a calibration finds: parameters and warnings in the order of finding, and the slowest moves."""
 
     parameters: list[Parameter] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    slowest_days: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Longest time (days) after which a deal moved on, by segment and stage; missing: none ever did."""
 
 
 def extra_spread(counts: FloatArray, expected: Callable[[float], FloatArray], free: int) -> list[float]:

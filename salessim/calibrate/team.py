@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +13,60 @@ from salessim.calibrate.estimates import Notes, Parameter, extra_spread
 from salessim.crm import Tables
 from salessim.errors import DataError
 from salessim.formats import percent
-from salessim.model import DEFAULT_RAMP, Market, Ramp, Rep, Scenario
-from salessim.periods import Quarter, quarter_of
+from salessim.model import DEFAULT_RAMP, Hire, Market, Ramp, Rep, Scenario
+from salessim.periods import WEEKS_PER_QUARTER, Quarter, quarter_of
 
-__all__ = ["exposure_of", "focus_of", "market_of", "reps_of"]
+__all__ = [
+    "created_by_owner",
+    "exposure_of",
+    "focus_of",
+    "hires_of",
+    "market_of",
+    "reps_of",
+    "skill_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
 #: Spread of demand between quarters that is assumed where the history is too short to tell.
 ASSUMED_SHOCK_CV = 0.10
+#: Who joined this close to a planned date is taken to be the planned hire.
+HIRE_GRACE = timedelta(weeks=4)
+
+
+def created_by_owner(tables: Tables, seen: pd.DataFrame, notes: Notes) -> pd.DataFrame:
+    """The deals that were created after their owner had started; the others were handed over.
+
+    Raises:
+        DataError: where that leaves none.
+    """
+    joined = seen["rep"].map(tables.reps.set_index("rep")["start"])
+    inherited = seen["created"] < joined
+    if inherited.all():
+        raise DataError(
+            f"all {len(seen):,} opportunities were created before the start of the rep who owns them; "
+            "calibration needs reps who created deals themselves: check the start dates of the reps"
+        )
+    if inherited.any():
+        reps = sorted(seen.loc[inherited, "rep"].unique())
+        notes.warnings.append(
+            f"{int(inherited.sum()):,} opportunities were created before their owner started, and handed "
+            f"over: not counted as the work of {_named(reps)}"
+        )
+    return seen[~inherited]
 
 
 def exposure_of(
-    tables: Tables, seen: pd.DataFrame, start: date, end: date, base: Scenario | None, notes: Notes
+    tables: Tables, made: pd.DataFrame, start: date, end: date, base: Scenario | None, notes: Notes
 ) -> pd.DataFrame:
     """Ramped weeks that each selling rep worked in each quarter of the window, (rep, quarter).
 
+    ``made`` are the deals that reps created. Reps without any are left out, unless they started lately.
     ``attrs`` of the table: "whole" says which quarters the window covers in full, "gone" names the reps
     who no longer sell: by their end date, or by a silence that luck does not explain.
+
+    Raises:
+        DataError: where nobody worked a productive week.
     """
     month = tables.fiscal_year_starts_in_month
     first, last = (quarter_of(day, fiscal_year_starts_in_month=month) for day in (start, end))
@@ -39,24 +75,30 @@ def exposure_of(
         quarters.append(quarters[-1].shift(1))
     begins = tables.reps.set_index("rep")["start"]
     ends = tables.reps.set_index("rep")["end"]
-    made = seen.groupby("rep")["created"].agg(["min", "max", "count"])
-    without = sorted(set(tables.reps["rep"]) - set(made.index))
+    dates = made.groupby("rep")["created"].agg(["max", "count"])
+    new = [rep for rep in begins.index if rep not in dates.index and _is_new(tables, rep, end, base)]
+    without = sorted(set(tables.reps["rep"]) - set(dates.index) - set(new))
     if without:
         notes.warnings.append(
-            f"{_reps_who(len(without))} created no deal from {start} on, left out: {', '.join(without[:8])}"
-            + (" …" if len(without) > 8 else "")
+            f"{_reps_who(len(without))} created no deal from {start} on, left out: {_named(without)}"
+        )
+    if new:
+        notes.warnings.append(
+            f"{_reps_who(len(new))} started lately and created no deal yet, taken as average: {_named(new)}"
         )
     rows, silent = {}, []
-    for rep, (_, latest, count) in made.iterrows():
+    for rep in sorted([*dates.index, *new]):
         joined = begins.get(rep)
         from_day = start if joined is None or pd.isna(joined) else max(start, joined.date())
         left = ends.get(rep)
         to_day = end if left is None or pd.isna(left) else min(end, left.date())
-        gap = (pd.Timestamp(to_day) - latest).days
-        busy = max((latest.date() - from_day).days, 1)
-        if gap > 30 and count * gap / busy > 7:  # so long a silence has a chance below 1 in 1,000
-            silent.append(str(rep))
-            to_day = latest.date()
+        if rep in dates.index:
+            latest, count = dates.loc[rep]
+            gap = (pd.Timestamp(to_day) - latest).days
+            busy = max((latest.date() - from_day).days, 1)
+            if gap > 30 and count * gap / busy > 7:  # so long a silence has a chance below 1 in 1,000
+                silent.append(str(rep))
+                to_day = latest.date()
         ramp = _ramp_of(tables, str(rep), base)
         rows[str(rep)] = [
             _weeks(q, from_day, to_day, None if pd.isna(joined) else joined, ramp) for q in quarters
@@ -68,9 +110,27 @@ def exposure_of(
         )
     table = pd.DataFrame(rows, index=[str(q) for q in quarters]).T
     table.index.name = "rep"
+    if not table.to_numpy().sum() > 0:
+        raise DataError(
+            f"no rep who created deals worked a productive week from {start} to {end}; check the owners "
+            "of the opportunities, and start and end dates of the reps"
+        )
     table.attrs["whole"] = [q.start >= start and q.end <= end for q in quarters]
     table.attrs["gone"] = silent + [str(r) for r in ends.index[ends.notna() & (ends <= pd.Timestamp(end))]]
     return table
+
+
+def _is_new(tables: Tables, rep: str, end: date, base: Scenario | None) -> bool:
+    """Whether a rep joined within ramp and one quarter before the end of the window, and is still there."""
+    row = tables.reps.set_index("rep").loc[rep]
+    if pd.isna(row["start"]) or row["end"] <= pd.Timestamp(end):
+        return False
+    weeks = _ramp_of(tables, rep, base).weeks_to_full() + WEEKS_PER_QUARTER
+    return end - timedelta(weeks=weeks) <= row["start"].date() <= end
+
+
+def _named(reps: list[str]) -> str:
+    return ", ".join(reps[:8]) + (" …" if len(reps) > 8 else "")
 
 
 def _reps_who(number: int) -> str:
@@ -147,59 +207,69 @@ def market_of(counts: pd.DataFrame, exposure: pd.DataFrame, notes: Notes) -> Mar
     return Market(shock_cv=min(shock, 2.0), skill_cv=skill)
 
 
-def focus_of(seen: pd.DataFrame, reps: pd.Index, notes: Notes) -> pd.DataFrame | None:
-    """Leads per segment of each rep relative to the team's mix, shrunk towards 1; None: mixes are alike.
+def skill_of(counts: pd.DataFrame, exposure: pd.DataFrame, market: Market) -> pd.DataFrame:
+    """Mean and cv of what is known of each rep's skill (gamma prior, Poisson counts: partial pooling)."""
+    level = counts.sum(axis=0) / exposure.sum(axis=0).where(exposure.sum(axis=0) > 0, 1)
+    expected = exposure @ level
+    expected *= counts.to_numpy().sum() / expected.sum()
+    if market.skill_cv == 0:
+        return pd.DataFrame({"mean": 1.0, "cv": 0.0}, index=exposure.index)
+    shape, number = 1 / market.skill_cv**2, counts.sum(axis=1)
+    return pd.DataFrame({"mean": (shape + number) / (shape + expected), "cv": 1 / np.sqrt(shape + number)})
+
+
+def focus_of(made: pd.DataFrame, weeks: pd.Series, skill: pd.Series, notes: Notes) -> pd.DataFrame | None:
+    """Leads per segment of each rep relative to the team's rate, shrunk towards its mix; None: no difference.
 
     The shrinkage is that of a Dirichlet law whose concentration makes the chi-square statistic of the
-    rep × segment table what it is.
+    rep × segment table what it is. Each segment is then scaled so that ``weeks`` · ``skill`` · focus of the
+    reps adds up to their weeks: leads per week are per average rep, so the team finds as many as it did.
+    Reps without deals are average.
     """
     from scipy.stats import chi2
 
-    table = pd.crosstab(seen["rep"], seen["segment"]).reindex(reps, fill_value=0)
+    table = pd.crosstab(made["rep"], made["segment"])
     if table.shape[1] < 2:
         return None
     n = table.to_numpy(float)
     share = n.sum(axis=0) / n.sum()
     expected = n.sum(axis=1, keepdims=True) * share
     free = (n.shape[0] - 1) * (n.shape[1] - 1)
-    statistic = float(((n - expected) ** 2 / np.where(expected > 0, expected, 1)).sum())
+    statistic = float(((n - expected) ** 2 / expected).sum())
     if free == 0 or chi2.sf(statistic, free) > 0.05:
         return None
     mean_size = float((n.sum(axis=1) ** 2).sum() / n.sum())
     excess = (statistic / free - 1) / max(mean_size - 1, 1e-9)
     concentration = max(1 / min(max(excess, 1e-6), 1.0) - 1, 0.0)
-    shrunk = (n + concentration * share) / (n.sum(axis=1, keepdims=True) + concentration)
+    mix = (n + concentration * share) / (n.sum(axis=1, keepdims=True) + concentration) / share
+    worked = weeks.reindex(table.index).to_numpy(float)
+    reach = (worked * skill.reindex(table.index).to_numpy(float)) @ mix
     notes.warnings.append(
         "reps work different mixes of segments (more than luck explains): their mixes are kept, drawn "
         "towards the team's where a rep has few deals"
     )
-    return pd.DataFrame(shrunk / share, index=table.index, columns=table.columns)
+    focus = pd.DataFrame(
+        mix * np.where(reach > 0, worked.sum() / np.where(reach > 0, reach, 1.0), 1.0),
+        index=table.index,
+        columns=table.columns,
+    )
+    return focus.reindex(weeks.index, fill_value=1.0)
 
 
 def reps_of(
     tables: Tables,
-    counts: pd.DataFrame,
     exposure: pd.DataFrame,
-    market: Market,
+    skill: pd.DataFrame,
     focus: pd.DataFrame | None,
     base: Scenario | None,
 ) -> tuple[Rep, ...]:
-    """Today's team with what is known of each rep's skill (gamma prior, Poisson counts: partial pooling)."""
+    """Today's team with what is known of each rep."""
     known = tables.reps.set_index("rep")
     roles = {role.name for role in base.roles} if base else set()
-    level = counts.sum(axis=0) / exposure.sum(axis=0).where(exposure.sum(axis=0) > 0, 1)
-    expected = exposure @ level
-    expected *= counts.to_numpy().sum() / expected.sum()
     team = []
     for rep in exposure.index:
         if rep in exposure.attrs["gone"]:
             continue
-        number = float(counts.loc[rep].sum())
-        mean, cv = 1.0, 0.0
-        if market.skill_cv > 0:
-            shape = 1 / market.skill_cv**2
-            mean = (shape + number) / (shape + float(expected[rep]))
-            cv = 1 / math.sqrt(shape + number)
         row = known.loc[rep] if rep in known.index else pd.Series(dtype=object)
         role = _text(row.get("role")) or "account executive"
         joined, left = row.get("start"), row.get("end")
@@ -214,13 +284,39 @@ def reps_of(
                 segments=None
                 if focus is None
                 else {str(k): round(float(v), 4) for k, v in focus.loc[rep].items()},
-                skill_mean=round(mean, 6),
-                skill_cv=round(cv, 6),
+                skill_mean=round(float(skill.loc[rep, "mean"]), 6),
+                skill_cv=round(float(skill.loc[rep, "cv"]), 6),
             )
         )
     if not team:
         raise DataError("no rep is left who creates deals today; calibration needs at least one")
     return tuple(team)
+
+
+def hires_of(tables: Tables, base: Scenario | None, first: Quarter, notes: Notes) -> tuple[Hire, ...]:
+    """Planned hires of the base scenario that are still to come, less those whom the export already has.
+
+    A rep of the role who started within four weeks of the planned date is the planned hire. Who should have
+    started before the new horizon and is not found is named in a warning.
+    """
+    waiting = tables.reps[tables.reps["start"].notna()]
+    planned = []
+    for hire in sorted(base.hires, key=lambda hire: hire.start) if base else ():
+        near = (waiting["start"] - pd.Timestamp(hire.start)).abs() <= HIRE_GRACE
+        found = waiting[near & (waiting["role"].isna() | (waiting["role"] == hire.role))][: hire.count]
+        waiting = waiting.drop(found.index)
+        missing = hire.count - len(found)
+        if not missing:
+            continue
+        if hire.start >= first.start:
+            planned.append(hire.model_copy(update={"count": missing}))
+        else:
+            who = "planned hire" if missing == 1 else f"{missing} planned hires"
+            notes.warnings.append(
+                f"{who} ({hire.role}, {hire.start}) should have started by now and "
+                f"{'is' if missing == 1 else 'are'} not in the export: not in tomorrow's team"
+            )
+    return tuple(planned)
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ no currency) is not written.
 
 from __future__ import annotations
 
-from salessim.charts.pipeline import bookings_forecast, funnel, pipeline_age
+from salessim.charts.pipeline import bookings_forecast, funnel, lead_funnel, pipeline_age
 from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_tradeoff
 from salessim.charts.results import bookings_by_quarter, measure_by_quarter, win_rates
 from salessim.charts.style import save, use_style
@@ -24,6 +24,7 @@ __all__ = [
     "bookings_forecast",
     "capacity_ramp",
     "funnel",
+    "lead_funnel",
     "measure_by_quarter",
     "pipeline_age",
     "quota_tradeoff",

@@ -15,7 +15,7 @@ from salessim.charts.words import chance, in_currency, money, number, shortened
 from salessim.errors import ParameterError
 from salessim.measures import LEVEL
 
-__all__ = ["bookings_forecast", "funnel", "pipeline_age"]
+__all__ = ["bookings_forecast", "funnel", "lead_funnel", "pipeline_age"]
 
 
 @styled()
@@ -84,6 +84,45 @@ def funnel(
         finding += f", weighted by their chance{some} {money(float(np.nansum(weighted)), currency)}"
         about += "; dark: weighted by the chance to close"
     return sheet.finish(finding, about=about)
+
+
+@styled()
+def lead_funnel(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """From lead to win: how many reach each step, and which share of the step before that is [A7].
+
+    Args:
+        frame: columns step, number and conversion (share of the step before; NaN for the first).
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> frame = pd.DataFrame({"step": ["MQL", "SQL"], "number": [100, 50], "conversion": [math.nan, 0.5]})
+    >>> lead_funnel(frame).get_label()
+    'Of 100 MQL, 50 reached SQL (50.0 %); the narrowest step is MQL to SQL: 50.0 %'
+    """
+    rows = frame.reset_index(drop=True)
+    sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.5))
+    if rows.empty or rows["number"].iloc[0] == 0:
+        return sheet.nothing("The export has no leads")
+    ax = sheet.ax
+    reached, moved, steps = floats(rows["number"]), floats(rows["conversion"]), list(rows["step"])
+    places = np.arange(len(rows))
+    ax.barh(places, reached, height=0.62, color=BLUE)
+    for place in places:
+        text = formats.count(reached[place])
+        if math.isfinite(moved[place]):
+            text += f" · {formats.percent(moved[place], digits=1)} of {steps[place - 1]}"
+        ax.annotate(text, (reached[place], place), (6, 0), textcoords="offset points", va="center_baseline")
+    ax.set_yticks(places, [wrapped(shortened(step, most=44), width=130, size=9.5) for step in steps])
+    ax.set_ylim(len(rows) - 0.45, -0.55)
+    ax.xaxis.set_visible(False)
+    ax.spines["bottom"].set_visible(False)
+    finding = f"Of {formats.count(reached[0])} {steps[0]}, {formats.count(reached[-1])} reached {steps[-1]}"
+    finding += f" ({formats.percent(reached[-1] / reached[0], digits=1)})"
+    if np.isfinite(moved).any():
+        least = int(np.nanargmin(moved))
+        finding += f"; the narrowest step is {steps[least - 1]} to {steps[least]}: "
+        finding += formats.percent(moved[least], digits=1)
+    return sheet.finish(finding, about="Number that reached each step, and its share of the step before")
 
 
 @styled()

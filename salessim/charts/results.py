@@ -154,7 +154,9 @@ def win_rates(
         finding = f"{differ} of {groups} {many} {'differs' if differ == 1 else 'differ'} from {team}; {luck}"
     else:
         lie = "lies" if differ == 1 else "lie"
-        finding = f"No sign that {many} differ: {differ} of {groups} {lie} outside {team}, and {luck}"
+        finding = (
+            f"No sign that {many} differ in win rate: {differ} of {groups} {lie} outside {team}, and {luck}"
+        )
     about = f"Win rate by {group_label}; bar: {formats.percent(LEVEL)} interval; n: deals"
     return sheet.finish(finding, about=about)
 

@@ -11,6 +11,7 @@
 from salessim.crm.asof import as_seen_on
 from salessim.crm.canonical import NO_SEGMENTS, SEGMENT_MISSING, Tables
 from salessim.crm.columnmap import ColumnMap, read_map, shipped_maps
+from salessim.crm.coverage import LeftCut, left_cut
 from salessim.crm.importer import read
 from salessim.crm.quality import QualityReport, write_quality_report
 from salessim.crm.rules import RULES, Rule
@@ -21,11 +22,13 @@ __all__ = [
     "RULES",
     "SEGMENT_MISSING",
     "ColumnMap",
+    "LeftCut",
     "QualityReport",
     "Rule",
     "SourceFile",
     "Tables",
     "as_seen_on",
+    "left_cut",
     "read",
     "read_map",
     "shipped_maps",

@@ -17,9 +17,11 @@ __all__ = ["as_seen_on"]
 def as_seen_on(tables: Tables, day: date) -> Tables:
     """The tables as they stood at the end of an earlier day.
 
-    What was created later is left out; deals that closed later are open again, in the stage that the stage
-    history tells (else the first one), with no amount, since the booked amount was not known yet. Deals
-    without a date of creation stay. Amounts and owners are today's: a CRM export does not tell their past.
+    What was created later is left out; deals that closed later are open again, with no amount, since the
+    booked amount was not known yet. Deals that were open on the day are in the stage that the stage history
+    tells for it, or in the first one where it tells of later stages only; without any history, deals that are
+    still open keep their stage. Deals without a date of creation stay. Amounts and owners are today's: a CRM
+    export does not tell their past.
 
     Raises:
         DataError: where the day lies after the day of the export.
@@ -39,7 +41,9 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
     open_stages = history[history["stage"].isin(tables.stages)].sort_values("entered", kind="stable")
     latest = open_stages.groupby("opportunity_id")["stage"].last()
     stage = deals["opportunity_id"].map(latest).fillna(tables.stages[0])
-    deals.loc[reopened, "stage"] = stage[reopened]
+    told = deals["opportunity_id"].isin(tables.stage_history["opportunity_id"])
+    reset = reopened | ((deals["status"] == "open") & told)
+    deals.loc[reset, "stage"] = stage[reset]
     deals.loc[reopened, "status"] = "open"
     deals.loc[reopened, "closed"] = pd.NaT
     deals.loc[reopened, "amount"] = np.nan

@@ -191,6 +191,10 @@ def _checked(benchmarks: Mapping[str, float] | None) -> Mapping[str, float]:
         _entry(name)
         if not math.isfinite(value):
             raise ParameterError(f"benchmark of {name!r} is {value}; it must be a number")
+        if _entry(name).unit == "share" and not 0 <= value <= 1:
+            raise ParameterError(
+                f"benchmark of {name!r} is {value:g}; a share is a fraction between 0 and 1 (0.45 for 45 %)"
+            )
     return MappingProxyType(dict(benchmarks or {}))
 
 

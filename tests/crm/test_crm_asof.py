@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -44,6 +45,28 @@ def test_a_deal_that_closed_later_is_open_in_the_stage_it_was_in() -> None:
     assert set(seen["status"]) == {"open"}
     assert set(seen["stage"]) == {"closing deal"}
     assert seen["amount"].isna().all()
+
+
+def test_a_deal_open_on_both_days_is_in_the_stage_of_the_day() -> None:
+    now = read(example_crm())
+    first, second, third = now.stages[:3]
+    ids = ["moved", "later only", "no history"]
+    deals = pd.DataFrame(
+        {"opportunity_id": ids, "stage": third, "status": "open", "created": pd.Timestamp("2025-08-01")}
+    ).reindex(columns=now.opportunities.columns)
+    deals["closed"] = pd.to_datetime(deals["closed"])
+    history = pd.DataFrame(
+        [
+            ("moved", first, "2025-08-01"),
+            ("moved", second, "2025-09-01"),
+            ("moved", third, "2025-12-01"),
+            ("later only", third, "2025-12-01"),
+        ],
+        columns=["opportunity_id", "stage", "entered"],
+    )
+    history["entered"] = pd.to_datetime(history["entered"])
+    then = as_seen_on(replace(now, opportunities=deals, stage_history=history), date(2025, 9, 30))
+    assert then.opportunities["stage"].tolist() == [second, first, third]
 
 
 def test_today_is_unchanged_and_tomorrow_is_refused() -> None:
