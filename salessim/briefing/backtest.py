@@ -58,15 +58,15 @@ def _forecast(briefing: Briefing, tested: Quarter) -> tuple[float, float, float]
 
 
 def backtest_sentence(briefing: Briefing) -> str:
-    """What the method would have said of the reported quarter, in a sentence; empty where history is too short."""
+    """What the method would have said of the reported quarter, in a sentence; "" where history is too short."""
     rows = backtest(briefing, quarters=1).to_dict("records")
     if not rows:
         return ""
     row = rows[0]
     verdict = "inside" if row["inside"] else "outside"
     return (
-        f"A quarter ago the same method would have forecast {briefing.money(row['p50'])} for {row['quarter']} "
-        f"({briefing.money(row['p10'])} to {briefing.money(row['p90'])} in 8 of 10 cases); booked were "
+        f"A quarter ago the same method would have forecast {briefing.money(row['p50'])} for "
+        f"{row['quarter']} ({briefing.money(row['p10'])} to {briefing.money(row['p90'])} in 8 of 10 cases); booked were "
         f"{briefing.money(row['booked'])}, {verdict} that range."
     )
 

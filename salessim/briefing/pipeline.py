@@ -81,7 +81,7 @@ def _whole_export(briefing: Briefing) -> str:
     share = (
         f"Of the closed ones {formats.percent(measures.conversion(won, won + lost), digits=1)} were won."
         if won + lost
-        else "None is closed."
+        else "No deal is closed yet."
     )
     return (
         f"The whole export holds {formats.count(len(deals))} opportunities: {formats.count(won)} won for "

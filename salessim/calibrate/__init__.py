@@ -154,16 +154,23 @@ def calibrate(
 
 
 def window_of(tables: Tables) -> tuple[date, str]:
-    """First day from which on the export tells of every deal, and what is left out before it."""
+    """First day of the history that is used, and what is left out before it.
+
+    An export that is cut off on the left counts from its first whole quarter on, if it has one: deals have a
+    rhythm within the quarter, and part of a quarter would tilt every rate.
+    """
     created = tables.opportunities["created"]
     closed = left_cut(tables).missing_before
     if closed is None:
         return created.min().date(), ""
-    return closed, (
-        f"the export is cut off on the left: nothing closed before {closed}, though deals were "
-        f"created from {created.min().date()} on; the {int((created < pd.Timestamp(closed)).sum()):,} deals "
-        "created before then are only those that stayed open long enough, and are left out of rates, win "
-        "rate and cycle"
+    quarter = quarter_of(closed, fiscal_year_starts_in_month=tables.fiscal_year_starts_in_month)
+    whole = quarter if closed == quarter.start else quarter.shift(1)
+    start = whole.start if whole.end <= tables.as_of else closed
+    return start, (
+        f"the export is cut off on the left: nothing closed before {closed}, though deals were created from "
+        f"{created.min().date()} on; history counts from {start} on, and the "
+        f"{int((created < pd.Timestamp(start)).sum()):,} deals created before then are left out of rates, "
+        "win rate and cycle"
     )
 
 
