@@ -116,6 +116,8 @@ def measures(
     """Measure the pipeline of a quarter, each figure with its interval and sample size."""
     from salessim import briefing
 
+    if by and not measure:
+        raise ParameterError(f"--by {by} needs --measure: name the measure that is to be split")
     tables = briefing.read_export(
         crm,
         column_map=column_map,

@@ -506,7 +506,7 @@ def test_on_real_data_the_cut_first_quarter_and_the_dead_pipeline_are_noticed(re
     warnings = "\n".join(calibration.warnings)
     assert "500 opportunities without a date of creation" in warnings
     assert "5 reps created no deal" in warnings
-    assert "they count as dead" in warnings
+    assert "they are given no chance" in warnings
     assert len(calibration.scenario.reps) == 30
     # not the 82 % of the cut first quarter, nor the 64 % of closed deals: many open deals never close
     for segment in calibration.scenario.segments:

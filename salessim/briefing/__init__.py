@@ -5,6 +5,8 @@ Notebooks call :func:`prepare` and then show findings, tables and charts; they h
 
 from __future__ import annotations
 
+from salessim.briefing.backtest import backtest, backtest_table
+from salessim.briefing.funnel import bottleneck_finding, lead_funnel, sources_table
 from salessim.briefing.onboarding import capacity, hiring, newcomer_quotas, onboarding_findings, ramps
 from salessim.briefing.pipeline import (
     bookings_table,
@@ -33,13 +35,17 @@ __all__ = [
     "STEPS",
     "Briefing",
     "assumptions",
+    "backtest",
+    "backtest_table",
     "bookings_table",
+    "bottleneck_finding",
     "capacity",
     "data_quality",
     "forecast",
     "forecast_table",
     "hiring",
     "key_findings",
+    "lead_funnel",
     "measured",
     "measures_table",
     "measures_text",
@@ -54,6 +60,7 @@ __all__ = [
     "ramps",
     "read_export",
     "robustness",
+    "sources_table",
     "team_bookings",
     "team_win_rate",
     "win_rates_by_rep",

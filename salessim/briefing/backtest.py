@@ -58,7 +58,7 @@ def _forecast(briefing: Briefing, tested: Quarter) -> tuple[float, float, float]
 
 
 def backtest_sentence(briefing: Briefing) -> str:
-    """What the method would have said of the reported quarter, in a sentence; "" where history is too short."""
+    """What the method would have said of the reported quarter, in a sentence; "": too little history."""
     rows = backtest(briefing, quarters=1).to_dict("records")
     if not rows:
         return ""
@@ -66,8 +66,8 @@ def backtest_sentence(briefing: Briefing) -> str:
     verdict = "inside" if row["inside"] else "outside"
     return (
         f"A quarter ago the same method would have forecast {briefing.money(row['p50'])} for "
-        f"{row['quarter']} ({briefing.money(row['p10'])} to {briefing.money(row['p90'])} in 8 of 10 cases); booked were "
-        f"{briefing.money(row['booked'])}, {verdict} that range."
+        f"{row['quarter']} ({briefing.money(row['p10'])} to {briefing.money(row['p90'])} in 8 of 10 cases); "
+        f"booked were {briefing.money(row['booked'])}, {verdict} that range."
     )
 
 

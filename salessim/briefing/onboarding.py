@@ -116,6 +116,11 @@ def _what_if(b: Briefing, extra_hires: int, start: date) -> list[str]:
             "Hires add only what they find themselves: leads from "
             f"{', '.join(dict.fromkeys(inbound))} are a team total, which more reps share."
         )
+    else:
+        lines.append(
+            "Assumed, not measured: a hire finds as many opportunities as the team's average rep. If demand "
+            "is fixed, hires share it and bring little."
+        )
     return lines
 
 

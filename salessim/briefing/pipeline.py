@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from salessim import formats, measures
+from salessim.briefing.backtest import backtest_sentence
 from salessim.briefing.prepared import Briefing, bullets
 from salessim.calibrate import LEVEL
 from salessim.crm import Tables
@@ -167,6 +168,8 @@ def pipeline_findings(briefing: Briefing) -> str:
     )
     if not b.quarter_is_over:
         text += f" The forecast takes today's pipeline as the one at the end of {b.quarter}."
+    if sentence := backtest_sentence(b):
+        text += f" {sentence}"
     lines.append(text)
     dead, dated = found("dead_pipeline_share"), found("dead_pipeline_share", "n")
     if dead > 0:

@@ -118,10 +118,18 @@ def read_export(
             f"fiscal_year_starts_in_month is {fiscal_year_starts_in_month}; it must be 1 to 12"
         )
     folder = example_crm() if crm_folder == "example" else Path(crm_folder)
+    wanted = day("as_of", as_of)
+    tables = crm.read(
+        folder, column_map=column_map or None, fiscal_year_starts_in_month=fiscal_year_starts_in_month
+    )
+    if wanted is None or wanted == tables.as_of:
+        return tables
+    if wanted < tables.as_of:  # what happened later was not known on that day
+        return crm.as_seen_on(tables, wanted)
     return crm.read(
         folder,
         column_map=column_map or None,
-        as_of=day("as_of", as_of),
+        as_of=wanted,
         fiscal_year_starts_in_month=fiscal_year_starts_in_month,
     )
 
@@ -177,7 +185,7 @@ def prepare(
     if reported.end < tables.as_of:
         tables = crm.as_seen_on(tables, reported.end)
     step(STEPS[1])
-    name = base.name if base else f"calibrated from {Path(crm_folder).name}"
+    name = base.name if base else Path(crm_folder).resolve().name
     calibration = _calibrated(tables, reported, base, base_path=base_path, name=name)
     if engine not in ("auto", "exact", "thinning"):
         raise ParameterError(f"engine is {engine!r}; it must be 'auto', 'exact' or 'thinning'")

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from salessim import formats
+from salessim import formats, measures
 from salessim.briefing.prepared import Briefing, bullets, reps
 from salessim.calibrate import LEVEL, Parameter
 from salessim.engine import HORIZON, simulate
@@ -21,6 +21,10 @@ __all__ = ["assumptions", "quota_findings", "quota_texts", "quotas_by_quarter", 
 
 #: A probability from which on landing in the band is the rule.
 LIKELY = 0.8
+#: A chance from which on a result is nearly certain.
+CERTAIN = 0.95
+#: Chance of the team plan from which on quotas below it are a choice, not a gap.
+SAFE_PLAN = 0.7
 #: Up to so many reps the luck of single deals moves the share of those who make quota a lot.
 SMALL_TEAM = 50
 
@@ -29,7 +33,7 @@ def quota_findings(briefing: Briefing) -> str:
     """The quota plan in sentences (Markdown): is it right, what would be, will the company make its plan."""
     b, asked = briefing, briefing.asked
     low, high = asked.band
-    lines = _too_short(b)
+    lines = [*_attained(b), *_too_short(b)]
     if b.plan_given:
         verdict = (
             "too hard"
@@ -48,6 +52,7 @@ def quota_findings(briefing: Briefing) -> str:
         )
     if b.quota_found:
         lines.append(_advice(b))
+        lines += _territory(b)
     if math.isfinite(asked.team_plan):
         times = "four times what" if b.quota_period == HORIZON else "as much as"
         booked = f"{times} {b.quarter} booked"
@@ -61,6 +66,34 @@ def quota_findings(briefing: Briefing) -> str:
         if b.quota_found:
             lines.append(_coverage(b))
     return bullets(lines)
+
+
+def _attained(briefing: Briefing) -> list[str]:
+    """How many made quota in the reported quarter; empty: the export has no quotas for it."""
+    share = measures.measure("share_attaining", briefing.tables, quarter=briefing.quarter).iloc[0]
+    if not math.isfinite(share["value"]):
+        return []
+    team = measures.measure("team_attainment", briefing.tables, quarter=briefing.quarter).iloc[0]
+    number = int(share["n"])
+    return [
+        f"**{round(share['value'] * number)} of {reps(number)} made quota in {briefing.quarter}** "
+        f"({formats.percent(share['value'])}, {formats.percent(LEVEL)} interval "
+        f"{formats.span(share['low'], share['high'], 'share')}); the team booked "
+        f"{formats.percent(team['value'])} of the sum of its quotas."
+    ]
+
+
+def _territory(briefing: Briefing) -> list[str]:
+    """Whether equal quotas meet very unequal reps [B2, B5]; empty: they do not."""
+    chances = briefing.advised.reps["chance"]
+    sure, never = int((chances > CERTAIN).sum()), int((chances < 1 - CERTAIN).sum())
+    if len(chances) < 4 or sure + never < len(chances) / 4:
+        return []
+    return [
+        f"**Who makes it is mostly decided beforehand**: {sure} of {len(chances)} are nearly certain to make "
+        f"this quota (over {formats.percent(CERTAIN)}), {never} nearly certain to miss it. Few carry the "
+        "team; one quota for all cannot be fair here. Set quotas by territory and history, or move leads."
+    ]
 
 
 def _too_short(briefing: Briefing) -> list[str]:
@@ -140,6 +173,12 @@ def _coverage(briefing: Briefing) -> str:
         return (
             f"{total}, {formats.percent(advised.over_assignment)} more than the team plan (over-assignment)."
         )
+    if advised.probability_team_plan >= SAFE_PLAN:
+        return (
+            f"**{total}, {formats.percent(-advised.over_assignment)} less than the team plan**, and still "
+            f"the team meets it with probability {formats.percent(advised.probability_team_plan)}: those "
+            "above quota carry it. Such under-assignment is unusual; check that you want it."
+        )
     return (
         f"**{total}, {formats.percent(-advised.over_assignment)} less than the team plan.** The plan then "
         f"rests on those who beat their quota; to close the gap without asking for more than "
@@ -153,14 +192,21 @@ def quotas_by_quarter(briefing: Briefing) -> str:
     rows = [_row(briefing, period, period) for period in briefing.outcome.periods]
     if briefing.quota_period == HORIZON:
         rows.append(_row(briefing, HORIZON, briefing.quota_period_name))
-    header = [
-        "quarter",
-        "quota in the plan",
-        "expected to make it",
-        f"quota for {formats.percent(MIDDLE, digits=1)}",
-    ]
-    header += ["chance of landing in the band", "team plan", "chance of the team plan"]
-    return formats.table(header, rows)
+    given = "plan" if briefing.plan_given else "recommended now"
+    middle = formats.percent(MIDDLE, digits=1)
+    header = ["quarter", f"{given}: quota", f"{given}: make it", f"{given}: in the band"]
+    header += [f"quota for {middle}", f"{middle}: in the band", "team plan", "chance of the team plan"]
+    note = "" if briefing.plan_given else f"\n\nNo team plan was given: {_stand_in(briefing)}."
+    return (
+        formats.table(header, rows) + "\n\n*Make it*: expected share of reps who make quota; *in the band*: "
+        f"chance that the share lands in {band_of(briefing.asked)}.{note}"
+    )
+
+
+def _stand_in(briefing: Briefing) -> str:
+    if not math.isfinite(briefing.asked.team_plan):
+        return "none is judged"
+    return f"what {briefing.quarter} booked stands in for it"
 
 
 def _row(briefing: Briefing, period: str, name: str) -> list[object]:
@@ -168,7 +214,7 @@ def _row(briefing: Briefing, period: str, name: str) -> list[object]:
     try:
         asked = score(b.outcome, b.plan, period=period)
     except PlanError:  # of a plan that asks somebody for something in another quarter
-        return [name, "nobody carries a quota", "", "", "", "", ""]
+        return [name, "nobody carries a quota", "", "", "", "", "", ""]
     try:
         plan = plan_for_share(b.outcome, plan=b.plan, period=period, share=MIDDLE)
     except PlanError:
@@ -181,6 +227,7 @@ def _row(briefing: Briefing, period: str, name: str) -> list[object]:
         name,
         formats.money(asked.full_quota, b.currency),
         formats.percent(asked.expected_share),
+        formats.percent(asked.probability_band),
         *advice,
         formats.money(asked.team_plan, b.currency) if stated else "not stated",
         formats.percent(asked.probability_team_plan) if stated else "",
@@ -194,14 +241,21 @@ def quota_texts(briefing: Briefing) -> dict[str, object]:
     if math.isfinite(s.team_plan):
         chance, amount = formats.percent(s.probability_team_plan), formats.money(s.team_plan, b.currency)
         plan = f"{chance} for a team plan of {amount} in {b.quota_period_name}"
+        if not b.plan_given:
+            plan += f" (no plan was given; {_stand_in(b)})"
     texts: dict[str, object] = {
         "recommended_quota": f"{formats.money(s.full_quota, b.currency)} for {b.quota_period_name}",
         "expected_share": f"{formats.percent(s.expected_share)} (n = {reps(len(s.reps))})",
         "probability_band": formats.percent(s.probability_band),
         "probability_plan": plan,
-        "over_assignment": formats.percent(s.over_assignment, digits=1) if plan else None,
+        "over_assignment": _over(s.over_assignment) if plan else None,
     }
     return texts if b.quota_found else dict.fromkeys(texts)
+
+
+def _over(over_assignment: float) -> str:
+    size = formats.percent(abs(over_assignment), digits=1)
+    return f"{size} above the team plan" if over_assignment >= 0 else f"{size} below the team plan"
 
 
 def assumptions(briefing: Briefing) -> str:
@@ -221,8 +275,8 @@ def assumptions(briefing: Briefing) -> str:
     first, last = calibration.window
     warnings = bullets(calibration.warnings) if calibration.warnings else "None."
     return (
-        f"History from {first} to {last}. Engine: {briefing.outcome.engine} ({briefing.outcome.why}).\n\n"
-        f"{table}\n\nDoubts:\n\n{warnings}"
+        f"History from {first} to {last}. Doubts first:\n\n{warnings}\n\n{table}\n\n"
+        f"*cv*: standard deviation ÷ mean. Engine: {briefing.outcome.engine} ({briefing.outcome.why})."
     )
 
 
@@ -232,7 +286,7 @@ def _estimate(parameter: Parameter, value: float, currency: str) -> str:
     if parameter.unit in ("share", "cv"):
         return formats.percent(value, digits=1)
     if parameter.unit == "weeks":
-        return f"{value:.0f} weeks"
+        return "1 week" if round(value) == 1 else f"{value:.0f} weeks"
     return f"{value:.3g}"
 
 
@@ -240,7 +294,7 @@ def _interval(parameter: Parameter, currency: str) -> str:
     if not math.isfinite(parameter.low):
         return formats.MISSING
     low, high = (_estimate(parameter, end, currency) for end in (parameter.low, parameter.high))
-    return f"{low.removesuffix(' weeks')} to {high.removeprefix(currency + ' ')}"
+    return f"{low.removesuffix(' weeks').removesuffix(' week')} to {high.removeprefix(currency + ' ')}"
 
 
 def robustness(briefing: Briefing) -> str:

@@ -421,7 +421,7 @@ def open_deals_of(
     if dead:
         notes.warnings.append(
             f"{dead:,} of {len(open_deals):,} open deals are older than any deal of their segment and stage "
-            "that ever moved on: they count as dead (chance 0)"
+            "that ever moved on: they are given no chance"
         )
     return tuple(
         OpenDeal(rep=rep, segment=segment, stage=stage, weeks_in_stage=weeks, amount=amount, deals=number)

@@ -39,7 +39,9 @@ def _young_leads(
     waits = (_reached(select.tables, everyone, step)[1] - everyone[column]).quantile(0.95)
     age = pd.Timestamp(select.tables.as_of) - leads[column]
     young = leads[~_reached(select.tables, leads, step)[0] & (age < waits)]
-    return noted(rows, young.groupby("group").size(), f"{{}} of them are young and can still move on ({INCOMPLETE})")
+    return noted(
+        rows, young.groupby("group").size(), f"{{}} of them are young and can still move on ({INCOMPLETE})"
+    )
 
 
 def _lead_share(column: str, step: str, *, of: str) -> Estimator:
