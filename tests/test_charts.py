@@ -46,6 +46,9 @@ def _clean() -> Iterator[None]:
     before = dict(mpl.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # sockets and event loops that other tests left to the garbage collector are not ours to judge
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
         yield
     plt.close("all")
     mpl.rcParams.update(before)

@@ -251,3 +251,7 @@ def test_a_fault_of_the_program_shows_no_traceback(
     assert stopped.value.code == 1
     assert "fault of the program (RuntimeError: wires crossed)" in shown
     assert "Traceback" not in shown
+
+
+def test_a_split_without_a_measure_is_refused() -> None:
+    assert "--by region needs --measure" in refused("measures", "--by", "region")

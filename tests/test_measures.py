@@ -32,6 +32,9 @@ def _no_warnings() -> Iterator[None]:
     """A reader of a report must not see warnings of pandas or NumPy."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # sockets and event loops that other tests left to the garbage collector are not ours to judge
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)
         yield
 
 
