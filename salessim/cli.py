@@ -8,12 +8,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from salessim import __version__
 from salessim.errors import ParameterError, SalessimError
+
+if TYPE_CHECKING:
+    from salessim import briefing
 
 __all__ = ["app", "main"]
 
@@ -139,18 +142,8 @@ def quota(
     """Answer: which quota do 60-75 % of sellers make, and does the company make its plan?"""
     from salessim import briefing
 
-    with _progress(briefing.STEPS) as step:
-        prepared = briefing.prepare(
-            crm_folder=crm,
-            quarter=quarter,
-            column_map=column_map,
-            as_of=as_of,
-            scenario=scenario,
-            plan=plan,
-            step=step,
-        )
-        text = f"{briefing.quota_findings(prepared)}\n\n{briefing.quotas_by_quarter(prepared)}"
-    typer.echo(text)
+    prepared = _prepared(crm, quarter, column_map, as_of, scenario, plan)
+    typer.echo(f"{briefing.quota_findings(prepared)}\n\n{briefing.quotas_by_quarter(prepared)}")
 
 
 @app.command()
@@ -168,16 +161,8 @@ def hiring(
     """Answer: when is capacity there, what does a hire bring, and what does a delay cost?"""
     from salessim import briefing
 
-    with _progress(briefing.STEPS) as step:
-        prepared = briefing.prepare(
-            crm_folder=crm,
-            quarter=quarter,
-            column_map=column_map,
-            as_of=as_of,
-            scenario=scenario,
-            step=step,
-        )
-        findings = briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start)
+    prepared = _prepared(crm, quarter, column_map, as_of, scenario)
+    findings = briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start)
     typer.echo(f"{findings}\n\n{briefing.hiring(prepared)}")
 
 
@@ -193,15 +178,7 @@ def calibrate(
     """Estimate a scenario from a CRM export; prints the estimates with intervals and doubts."""
     from salessim import briefing
 
-    with _progress(briefing.STEPS) as step:
-        prepared = briefing.prepare(
-            crm_folder=crm,
-            quarter=quarter,
-            column_map=column_map,
-            as_of=as_of,
-            scenario=scenario,
-            step=step,
-        )
+    prepared = _prepared(crm, quarter, column_map, as_of, scenario)
     typer.echo(briefing.assumptions(prepared))
     if out:
         Path(out).write_text(prepared.scenario.to_yaml(), encoding="utf-8")
@@ -220,6 +197,24 @@ def schema() -> None:
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+def _prepared(
+    crm: str, quarter: str, column_map: str, as_of: str, scenario: str, plan: str = ""
+) -> briefing.Briefing:
+    """Read, calibrate and simulate, with a progress bar."""
+    from salessim import briefing
+
+    with _progress(briefing.STEPS) as step:
+        return briefing.prepare(
+            crm_folder=crm,
+            quarter=quarter,
+            column_map=column_map,
+            as_of=as_of,
+            scenario=scenario,
+            plan=plan,
+            step=step,
+        )
 
 
 @contextmanager
