@@ -192,10 +192,10 @@ def quotas_by_quarter(briefing: Briefing) -> str:
     rows = [_row(briefing, period, period) for period in briefing.outcome.periods]
     if briefing.quota_period == HORIZON:
         rows.append(_row(briefing, HORIZON, briefing.quota_period_name))
-    given = "plan" if briefing.plan_given else "recommended now"
+    given = "plan" if briefing.plan_given else "now"
     middle = formats.percent(MIDDLE, digits=1)
     header = ["quarter", f"{given}: quota", f"{given}: make it", f"{given}: in the band"]
-    header += [f"quota for {middle}", f"{middle}: in the band", "team plan", "chance of the team plan"]
+    header += [f"quota for {middle}", f"{middle}: in the band", "chance of the team plan"]
     note = "" if briefing.plan_given else f"\n\nNo team plan was given: {_stand_in(briefing)}."
     return (
         formats.table(header, rows) + "\n\n*Make it*: expected share of reps who make quota; *in the band*: "
@@ -214,7 +214,7 @@ def _row(briefing: Briefing, period: str, name: str) -> list[object]:
     try:
         asked = score(b.outcome, b.plan, period=period)
     except PlanError:  # of a plan that asks somebody for something in another quarter
-        return [name, "nobody carries a quota", "", "", "", "", "", ""]
+        return [name, "nobody carries a quota", "", "", "", "", ""]
     try:
         plan = plan_for_share(b.outcome, plan=b.plan, period=period, share=MIDDLE)
     except PlanError:
@@ -229,8 +229,9 @@ def _row(briefing: Briefing, period: str, name: str) -> list[object]:
         formats.percent(asked.expected_share),
         formats.percent(asked.probability_band),
         *advice,
-        formats.money(asked.team_plan, b.currency) if stated else "not stated",
-        formats.percent(asked.probability_team_plan) if stated else "",
+        f"{formats.percent(asked.probability_team_plan)} ({b.money(asked.team_plan)})"
+        if stated
+        else "not stated",
     ]
 
 
