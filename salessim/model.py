@@ -23,7 +23,7 @@ from pydantic import Field, Strict, field_validator, model_validator
 
 from salessim.documents import Part, dump_yaml, load_yaml, read_text, validated
 from salessim.errors import ParameterError, ScenarioError, listed
-from salessim.periods import WEEKS_PER_QUARTER, Quarter
+from salessim.periods import MONTH_OF_WEEK, Quarter
 
 __all__ = [
     "DEFAULT_CRITERIA",
@@ -245,8 +245,7 @@ class Seasonality(Part):
         >>> Seasonality(by_quarter=(0.8, 1.0, 0.9, 1.3)).factors([Quarter(2026, 4)])[:2].tolist()
         [1.3, 1.3]
         """
-        month = np.arange(WEEKS_PER_QUARTER) * 3 // WEEKS_PER_QUARTER
-        within = np.asarray(self.by_month_of_quarter)[month]
+        within = np.asarray(self.by_month_of_quarter)[list(MONTH_OF_WEEK)]
         within = within / within.mean()  # months have four or five weeks; a quarter's total must not move
         return np.concatenate([self.by_quarter[quarter.number - 1] * within for quarter in quarters])
 

@@ -8,10 +8,13 @@ from datetime import date, timedelta
 
 from salessim.errors import ParameterError
 
-__all__ = ["WEEKS_PER_QUARTER", "Quarter", "quarter_of"]
+__all__ = ["MONTH_OF_WEEK", "WEEKS_PER_QUARTER", "Quarter", "quarter_of"]
 
 #: The simulator steps by weeks; every fiscal quarter is thirteen of them.
 WEEKS_PER_QUARTER = 13
+
+#: Which month of the quarter (0, 1, 2) each of its weeks belongs to: months of five, four and four weeks.
+MONTH_OF_WEEK = tuple(week * 3 // WEEKS_PER_QUARTER for week in range(WEEKS_PER_QUARTER))
 
 _LABEL = re.compile(r"^(\d{4})\s*-?\s*Q([1-4])$", re.IGNORECASE)
 
@@ -70,6 +73,15 @@ class Quarter:
     def end(self) -> date:
         """Last day of the quarter."""
         return self.shift(1).start - timedelta(days=1)
+
+    def months(self) -> list[str]:
+        """Names of the three calendar months of the quarter.
+
+        >>> Quarter.parse("2026Q4").months()
+        ['2026-10', '2026-11', '2026-12']
+        """
+        first = self.start.year * 12 + self.start.month - 1
+        return [f"{month // 12}-{month % 12 + 1:02d}" for month in range(first, first + 3)]
 
     def week_starts(self) -> list[date]:
         """The thirteen days on which the simulator's weeks begin, evenly spread over the quarter.

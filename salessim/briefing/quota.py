@@ -15,7 +15,7 @@ from salessim.calibrate import LEVEL, Parameter
 from salessim.engine import HORIZON, simulate
 from salessim.errors import PlanError
 from salessim.model import Scenario
-from salessim.plans import MIDDLE, QuotaScore, plan_for_share, quota_weights, score
+from salessim.plans import MIDDLE, Lever, QuotaScore, plan_for_share, quota_weights, score, with_lever
 
 __all__ = ["assumptions", "quota_findings", "quota_texts", "quotas_by_quarter", "robustness"]
 
@@ -25,6 +25,9 @@ LIKELY = 0.8
 CERTAIN = 0.95
 #: Chance of the team plan from which on quotas below it are a choice, not a gap.
 SAFE_PLAN = 0.7
+#: Kinds of estimates that are moved to the ends of their intervals, and what the table calls them.
+ESTIMATED: tuple[Lever, ...] = ("leads", "win rate", "deal size")
+NAMES = {"win rate": "conversion"}
 #: Up to so many reps the luck of single deals moves the share of those who make quota a lot.
 SMALL_TEAM = 50
 
@@ -309,18 +312,21 @@ def robustness(briefing: Briefing) -> str:
     weights = quota_weights(b.recommended, b.scenario, period)
     level = _expected_per_week(b.scenario).sum()
     rows = [["all as estimated", b.money(base.expected_bookings), formats.percent(base.expected_share)]]
-    for kind in ("leads", "conversion", "deal size"):
+    for kind in ESTIMATED:
         for end in ("low", "high"):
             distance = _log_distance(b, kind, end)
             if distance == 0:
                 continue
-            scenario = _scaled(b.scenario, kind, math.exp(-distance if end == "low" else distance))
+            change = math.expm1(-distance if end == "low" else distance)
+            scenario = with_lever(b.scenario, lever=kind, change=change)
             changed = simulate(scenario)
             bookings = float(changed.expected_bookings(period).sum())
             share = changed.share_at_least(weights, base.full_quota, period)
-            # a conversion ends at 100 %, so that the change may be smaller than the factor
+            # a conversion ends at 100 %, so that the change may be smaller than the one asked for
             change = _expected_per_week(scenario).sum() / level - 1
-            rows.append([f"{kind} {change * 100:+.0f} %", b.money(bookings), formats.percent(share)])
+            rows.append(
+                [f"{NAMES.get(kind, kind)} {change * 100:+.0f} %", b.money(bookings), formats.percent(share)]
+            )
     return formats.table(
         ["estimate", f"expected bookings in {b.quota_period_name}", "expected share making quota"], rows
     )
@@ -338,7 +344,7 @@ def _expected_per_week(scenario: Scenario) -> npt.NDArray[np.float64]:
     )
 
 
-def _log_distance(briefing: Briefing, kind: str, end: Literal["low", "high"]) -> float:
+def _log_distance(briefing: Briefing, kind: Lever, end: Literal["low", "high"]) -> float:
     """Log-ratio between one kind of estimate and an end of its interval, over the whole team."""
     distances = []
     for segment in briefing.scenario.segments:
@@ -358,33 +364,8 @@ def _log_distance(briefing: Briefing, kind: str, end: Literal["low", "high"]) ->
     return float(parts.sum() if kind == "leads" else np.sqrt((parts**2).sum()))
 
 
-def _kind(parameter: Parameter) -> str:
+def _kind(parameter: Parameter) -> Lever | None:
     if parameter.unit == "per rep and week":
         return "leads"
-    return {"share": "conversion", "money": "deal size"}.get(parameter.unit, "")
-
-
-def _scaled(scenario: Scenario, kind: str, factor: float) -> Scenario:
-    """The scenario with one kind of parameter of all segments multiplied by a factor."""
-    segments = []
-    for segment in scenario.segments:
-        if kind == "leads":
-            sources = tuple(
-                source.model_copy(update={"leads_per_week": source.leads_per_week * factor})
-                for source in segment.sources
-            )
-            segments.append(segment.model_copy(update={"sources": sources}))
-        elif kind == "conversion":
-            each = factor ** (1 / len(segment.stages))
-            stages = tuple(
-                stage.model_copy(update={"conversion": min(c * each, 1.0), "close_probability": None})
-                for stage, c in zip(segment.stages, segment.conversions(), strict=True)
-            )
-            segments.append(segment.model_copy(update={"stages": stages}))
-        else:
-            size = segment.deal_size
-            update: dict[str, object] = {"amounts": tuple(amount * factor for amount in size.amounts)}
-            if size.mean is not None:
-                update["mean"] = size.mean * factor
-            segments.append(segment.model_copy(update={"deal_size": size.model_copy(update=update)}))
-    return scenario.model_copy(update={"segments": tuple(segments)})
+    kinds: dict[str, Lever] = {"share": "win rate", "money": "deal size"}
+    return kinds.get(parameter.unit)

@@ -36,6 +36,7 @@ def simulate(
     trials: int = 10_000,
     seed: int = 1,
     threads: int | None = None,
+    by_month: bool = False,
 ) -> Outcome:
     """Work out what a team may book: the law of bookings by rep and quarter.
 
@@ -46,6 +47,7 @@ def simulate(
         trials: simulated horizons (thinning only).
         seed: seed of the random streams (thinning only).
         threads: threads used (thinning only); None: up to four. They do not change results.
+        by_month: also keep what each month brought (thinning only), for pay by the month.
 
     Returns:
         An outcome that answers questions about chances and quantiles; see :class:`Outcome`.
@@ -57,7 +59,7 @@ def simulate(
     """
     if engine == "thinning":
         workers = min(os.cpu_count() or 1, 4) if threads is None else threads
-        return sample(scenario, trials=trials, seed=seed, threads=workers)
+        return sample(scenario, trials=trials, seed=seed, threads=workers, by_month=by_month)
     if engine not in ("auto", "exact"):
         raise EngineError(f"engine is {engine!r}; it must be 'auto', 'exact' or 'thinning'")
     return ExactOutcome(scenario)

@@ -29,7 +29,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtr
 
 from salessim.engine.outcome import Outcome, counted
-from salessim.engine.rates import OpenDeals, Rates, rates_of
+from salessim.engine.rates import OpenDeals, Rates, moments, rates_of
 from salessim.model import DealSize, Scenario
 
 __all__ = ["ExactOutcome", "deal_size_on_grid"]
@@ -153,7 +153,7 @@ class ExactOutcome(Outcome):
         self._solved_team: dict[tuple[int, ...], _Law] = {}
 
     def expected_bookings(self, period: str) -> FloatArray:
-        return self._moments(self.quarters_of(period))[0]
+        return moments(self.rates, self.scenario, self.quarters_of(period)).mean
 
     def chance_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
         return np.asarray(self._reps(period).weights @ self._chances(amounts, period))
@@ -221,26 +221,10 @@ class ExactOutcome(Outcome):
             chances[:, rep] = 1 - (law.below[:, right - 1] * (1 - part) + law.below[:, right] * part)
         return np.where(np.isnan(values), np.nan, np.where(values > 0, chances, 1.0))
 
-    def _moments(self, quarters: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _spread(self, quarters: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean, standard deviation, and standard deviation given the shock of bookings, (reps,) each."""
-        rates = self.rates
-        sizes = np.array([segment.deal_size.moments() for segment in self.scenario.segments])
-        wins = rates.wins[..., quarters].sum(axis=3) * rates.skill_mean[:, None, None]  # (rep, segment, a)
-        amount = (wins * sizes[None, :, :1]).sum(axis=1)  # (rep, arrival quarter)
-        mean = amount.sum(axis=1)
-        # skill, shocks and level multiply: E[(skill · Σ shock · level)²] less the square of the mean
-        square = mean**2 + rates.shock_cv**2 * (amount**2).sum(axis=1)
-        variance = (wins.sum(axis=2) * (sizes**2).sum(axis=1)).sum(axis=1)
-        given = variance + mean**2 * rates.skill_cv**2
-        variance = variance + square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
-        for deal in rates.open_deals:
-            chance = float(deal.chances[quarters].sum())
-            size, spread = (deal.amount, 0.0) if deal.amount is not None else sizes[deal.segment]
-            mean[deal.rep] += deal.deals * chance * size
-            own = deal.deals * (chance * (size**2 + spread**2) - (chance * size) ** 2)
-            variance[deal.rep] += own
-            given[deal.rep] += own
-        return mean, np.sqrt(np.maximum(variance, 0.0)), np.sqrt(np.maximum(given, 0.0))
+        parts = moments(self.rates, self.scenario, quarters)
+        return parts.mean, np.sqrt(parts.variance), np.sqrt(parts.luck + parts.skill)
 
     def _distinct(self, quarters: list[int]) -> tuple[npt.NDArray[np.intp], list[int]]:
         """Reps with the same law of bookings: position of each rep's law, and one rep for every law."""
@@ -254,7 +238,7 @@ class ExactOutcome(Outcome):
         quarters = self.quarters_of(period)
         key = tuple(quarters)
         if key not in self._solved_reps:
-            mean, deviation, given = self._moments(quarters)
+            mean, deviation, given = self._spread(quarters)
             which, firsts = self._distinct(quarters)
             nodes, weights = self._nodes(mean, given)
             laws = []
@@ -268,7 +252,7 @@ class ExactOutcome(Outcome):
         quarters = self.quarters_of(period)
         key = tuple(quarters)
         if key not in self._solved_team:
-            mean, deviation, given = self._moments(quarters)
+            mean, deviation, given = self._spread(quarters)
             total = float(mean.sum())
             # one shock for all leads would be the widest that the team's total can be
             shared = self._shared_cv * total

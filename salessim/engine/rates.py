@@ -16,9 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from salessim.model import Scenario, Segment
-from salessim.periods import WEEKS_PER_QUARTER
+from salessim.periods import MONTH_OF_WEEK, WEEKS_PER_QUARTER
 
-__all__ = ["OpenDeals", "Rates", "rates_of", "weekly_leads", "win_chances"]
+__all__ = [
+    "Moments",
+    "OpenDeals",
+    "Rates",
+    "moments",
+    "month_shares",
+    "rates_of",
+    "weekly_leads",
+    "win_chances",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,6 +41,7 @@ class OpenDeals:
     amount: float | None  # None: drawn from the deal size of the segment
     deals: int
     chances: FloatArray  # (quarters,) chance that one such deal is won in each quarter
+    by_month: FloatArray  # (quarters, 3) the same for each month of a quarter
 
 
 @dataclass(frozen=True)
@@ -82,19 +92,9 @@ def rates_of(scenario: Scenario) -> Rates:
 
     ``wins[r, s, a, q] = C_s · Σ_{w in a} leads[r, s, w] · P(the win falls in q | arrival in w)``.
     """
-    leads = weekly_leads(scenario)
-    quarters, worked = scenario.calendar.periods(), scenario.calendar.worked_periods()
-    before = len(worked) - len(quarters)
-    wins = np.zeros((*leads.shape[:2], len(worked), len(quarters)))
-    weeks = leads.shape[2]
-    for index, segment in enumerate(scenario.segments):
-        won_within = np.append(0.0, np.cumsum(time_to_win(segment)))  # [k]: share won in fewer than k weeks
-        edges = (before + np.arange(len(quarters) + 1)) * WEEKS_PER_QUARTER
-        waited = np.clip(edges[None, :] - np.arange(weeks)[:, None], 0, len(won_within) - 1)
-        falls_in = np.diff(won_within[waited], axis=1)  # (week of arrival, quarter of the win)
-        by_week = leads[:, index, :, None] * falls_in
-        chance = segment.close_probabilities()[0]
-        wins[:, index] = chance * by_week.reshape(len(leads), len(worked), WEEKS_PER_QUARTER, -1).sum(axis=2)
+    horizon = len(scenario.calendar.periods()) * WEEKS_PER_QUARTER
+    wins = _expected_wins(scenario, np.arange(0, horizon + 1, WEEKS_PER_QUARTER))
+    worked = scenario.calendar.worked_periods()
     team = scenario.team()
     return Rates(
         wins=wins,
@@ -107,6 +107,86 @@ def rates_of(scenario: Scenario) -> Rates:
         level_cv=scenario.market.level_cv,
         open_deals=_open_deals(scenario),
     )
+
+
+def month_shares(scenario: Scenario) -> FloatArray:
+    """Share of a quarter's expected wins from leads that falls in each of its months, shape (reps, segments,
+    quarters, 3); equal shares where nothing is expected.
+
+    Given how many deals are won in a quarter, their months are independent draws with these shares (exactly
+    so where the shocks of all arrival quarters are alike).
+    """
+    quarters = len(scenario.calendar.periods())
+    starts = [k for k in range(WEEKS_PER_QUARTER) if k == 0 or MONTH_OF_WEEK[k] != MONTH_OF_WEEK[k - 1]]
+    edges = [quarter * WEEKS_PER_QUARTER + week for quarter in range(quarters) for week in starts]
+    wins = _expected_wins(scenario, np.array([*edges, quarters * WEEKS_PER_QUARTER])).sum(axis=2)
+    by_month = wins.reshape(*wins.shape[:2], quarters, 3)
+    total = by_month.sum(axis=3, keepdims=True)
+    return np.where(total > 0, by_month / np.where(total > 0, total, 1.0), 1 / 3)
+
+
+def _expected_wins(scenario: Scenario, edges: npt.NDArray[np.int64]) -> FloatArray:
+    """Expected wins by rep, segment, quarter of arrival, and span of weeks of the horizon between edges."""
+    leads = weekly_leads(scenario)
+    worked = len(scenario.calendar.worked_periods())
+    before = (worked - len(scenario.calendar.periods())) * WEEKS_PER_QUARTER
+    weeks = np.arange(leads.shape[2])
+    wins = np.zeros((*leads.shape[:2], worked, len(edges) - 1))
+    for index, segment in enumerate(scenario.segments):
+        won_within = np.append(0.0, np.cumsum(time_to_win(segment)))  # [k]: share won in fewer than k weeks
+        waited = np.clip(before + edges[None, :] - weeks[:, None], 0, len(won_within) - 1)
+        falls_in = np.diff(won_within[waited], axis=1)  # (week of arrival, span of the win)
+        by_week = leads[:, index, :, None] * falls_in
+        chance = segment.close_probabilities()[0]
+        wins[:, index] = chance * by_week.reshape(len(leads), worked, WEEKS_PER_QUARTER, -1).sum(axis=2)
+    return wins
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean of each rep's bookings in a period, and what their variance is made of; (reps,) each."""
+
+    mean: FloatArray
+    """In currency."""
+    open_deals: FloatArray
+    """Part of the mean that comes from deals which were open when the horizon began."""
+    luck: FloatArray
+    """Variance, in currency squared, that is left when skill and market are known: which deals are won, and
+    how large they are."""
+    skill: FloatArray
+    """Variance from not knowing the rep's skill."""
+    market: FloatArray
+    """Variance from the shocks and the level of the market that all reps share."""
+
+    @property
+    def variance(self) -> FloatArray:
+        """The whole variance."""
+        return self.luck + self.skill + self.market
+
+
+def moments(rates: Rates, scenario: Scenario, quarters: list[int]) -> Moments:
+    """Mean and parts of the variance of what each rep books in some quarters of the horizon.
+
+    By the law of total variance: with deal-size moments (m, d) and wins L per arrival quarter, luck is
+    Σ L (m² + d²), skill is (Σ L m · cv)², and the rest of the whole is the market's. Open deals are luck.
+    """
+    sizes = np.array([segment.deal_size.moments() for segment in scenario.segments])
+    wins = rates.wins[..., quarters].sum(axis=3) * rates.skill_mean[:, None, None]  # (rep, segment, a)
+    amount = (wins * sizes[None, :, :1]).sum(axis=1)  # (rep, arrival quarter)
+    mean = amount.sum(axis=1)
+    luck = (wins.sum(axis=2) * (sizes**2).sum(axis=1)).sum(axis=1)
+    skill = mean**2 * rates.skill_cv**2
+    # skill, shocks and level multiply: E[(skill · Σ shock · level)²] less the square of the mean
+    square = mean**2 + rates.shock_cv**2 * (amount**2).sum(axis=1)
+    whole = luck + square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
+    market = np.maximum(whole - luck - skill, 0.0)
+    opened = np.zeros_like(mean)
+    for deal in rates.open_deals:
+        chance = float(deal.chances[quarters].sum())
+        size, spread = (deal.amount, 0.0) if deal.amount is not None else sizes[deal.segment]
+        opened[deal.rep] += deal.deals * chance * size
+        luck[deal.rep] += deal.deals * (chance * (size**2 + spread**2) - (chance * size) ** 2)
+    return Moments(mean + opened, opened, np.maximum(luck, 0.0), skill, market)
 
 
 def win_chances(segment: Segment, *, stage: str, weeks_in_stage: int, weeks: int) -> FloatArray:
@@ -155,6 +235,7 @@ def _open_deals(scenario: Scenario) -> tuple[OpenDeals, ...]:
     quarters = scenario.calendar.quarters
     found: list[OpenDeals] = []
     chances: dict[tuple[int, str, int], FloatArray] = {}
+    weeks_of = np.eye(3)[list(MONTH_OF_WEEK)]  # (week, month)
     for deal in scenario.pipeline:
         segment = names.index(deal.segment)
         key = (segment, deal.stage, deal.weeks_in_stage)
@@ -165,6 +246,8 @@ def _open_deals(scenario: Scenario) -> tuple[OpenDeals, ...]:
                 weeks_in_stage=deal.weeks_in_stage,
                 weeks=quarters * WEEKS_PER_QUARTER,
             )
-            chances[key] = by_week.reshape(quarters, WEEKS_PER_QUARTER).sum(axis=1)
-        found.append(OpenDeals(team.index(deal.rep), segment, deal.amount, deal.deals, chances[key]))
+            chances[key] = by_week.reshape(quarters, WEEKS_PER_QUARTER) @ weeks_of
+        by_month = chances[key]
+        rep = team.index(deal.rep)
+        found.append(OpenDeals(rep, segment, deal.amount, deal.deals, by_month.sum(axis=1), by_month))
     return tuple(found)

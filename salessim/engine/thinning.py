@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.special import gammaincinv, ndtri
 
 from salessim.engine.outcome import Outcome, counted
-from salessim.engine.rates import Rates, rates_of
+from salessim.engine.rates import Rates, month_shares, rates_of
 from salessim.engine.streams import uniforms
 from salessim.errors import EngineError
 from salessim.model import DealSize, Scenario
@@ -92,7 +92,13 @@ def deal_amounts(size: DealSize) -> Callable[[FloatArray], FloatArray]:
 
 
 def sample(
-    scenario: Scenario, *, trials: int, seed: int, threads: int = 1, chunk: int = CHUNK
+    scenario: Scenario,
+    *,
+    trials: int,
+    seed: int,
+    threads: int = 1,
+    chunk: int = CHUNK,
+    by_month: bool = False,
 ) -> SampledOutcome:
     """Simulate a scenario many times.
 
@@ -102,6 +108,7 @@ def sample(
         seed: the same seed gives the same numbers, whatever ``threads`` and ``chunk`` are.
         threads: how many chunks are worked on at once.
         chunk: trials per chunk, a multiple of 4; sets memory, not results.
+        by_month: also keep what each month of a quarter brought; the quarters stay as they are.
     """
     if trials < 1:
         raise EngineError(f"trials is {trials}; it must be 1 or more")
@@ -109,14 +116,16 @@ def sample(
         raise EngineError(f"chunk is {chunk}; it must be a positive multiple of 4")
     rates = rates_of(scenario)
     reps, quarters = len(scenario.team()), scenario.calendar.quarters
-    won = np.zeros((trials, reps, quarters), dtype=np.int32)
-    bookings = np.zeros((trials, reps, quarters))
+    parts = 3 if by_month else 1
+    shares = month_shares(scenario) if by_month else None
+    won = np.zeros((trials, reps, quarters, parts), dtype=np.int32)
+    bookings = np.zeros((trials, reps, quarters, parts))
 
     def work(start: int) -> None:
         stop = min(start + chunk, trials)
         # a chunk always draws full steps of its streams; what is beyond the last trial is cut
         drawn = start + -(-(stop - start) // 4) * 4
-        won_here, bookings_here = _trials(scenario, rates, seed=seed, start=start, stop=drawn)
+        won_here, bookings_here = _trials(scenario, rates, shares, seed=seed, start=start, stop=drawn)
         won[start:stop], bookings[start:stop] = won_here[: stop - start], bookings_here[: stop - start]
 
     with ThreadPoolExecutor(threads) as pool:
@@ -125,9 +134,10 @@ def sample(
 
 
 def _trials(
-    scenario: Scenario, rates: Rates, *, seed: int, start: int, stop: int
+    scenario: Scenario, rates: Rates, shares: FloatArray | None, *, seed: int, start: int, stop: int
 ) -> tuple[IntArray, FloatArray]:
-    """Trials ``start`` to ``stop``: counts and amounts of won deals, (trial, rep, quarter) each."""
+    """Trials ``start`` to ``stop``: counts and amounts of won deals, (trial, rep, quarter, part) each; parts
+    are the months where shares by month are given, else the quarter as one."""
 
     def draw(*name: object) -> FloatArray:
         return uniforms(seed, *name, start=start, stop=stop)
@@ -143,13 +153,13 @@ def _trials(
         spread = np.sqrt(np.log1p(rates.level_cv**2))
         shock *= np.exp(spread * ndtri(draw("level")) - spread**2 / 2)[:, None]
     amounts = [deal_amounts(segment.deal_size) for segment in segments]
-    won = np.zeros((stop - start, len(team), len(quarters)), dtype=np.int64)
-    bookings = np.zeros((stop - start, len(team), len(quarters)))
+    shape = (stop - start, len(team), len(quarters), 1 if shares is None else 3)
+    won, bookings = np.zeros(shape, dtype=np.int64), np.zeros(shape)
     for r, rep in enumerate(team):
         skill = np.full(stop - start, rates.skill_mean[r])
         if rates.skill_cv[r] > 0:
-            shape = 1 / rates.skill_cv[r] ** 2
-            skill *= gammaincinv(shape, draw("skill", rep.name)) / shape
+            skill_shape = 1 / rates.skill_cv[r] ** 2
+            skill *= gammaincinv(skill_shape, draw("skill", rep.name)) / skill_shape
         for s, segment in enumerate(segments):
             means = (shock @ rates.wins[r, s]) * skill[:, None]  # (trial, quarter)
             for q, quarter in enumerate(quarters):
@@ -157,11 +167,15 @@ def _trials(
                     continue
                 name = (rep.name, segment.name, quarter)
                 counts = poisson_counts(draw("wins", *name), np.ascontiguousarray(means[:, q]))
-                won[:, r, q] += counts
-                # the k-th deal of a trial has a stream of its own: one deal more changes none of the others
+                # the k-th deal of a trial has streams of its own: one deal more changes none of the others
                 for k in range(int(counts.max(initial=0))):
                     has = np.flatnonzero(counts > k)
-                    bookings[has, r, q] += amounts[s](draw("size", *name, k)[has])
+                    part: IntArray | int = 0
+                    if shares is not None:
+                        edges = np.cumsum(shares[r, s, q])[:-1]
+                        part = np.searchsorted(edges, draw("month", *name, k)[has], side="right")
+                    won[has, r, q, part] += 1
+                    bookings[has, r, q, part] += amounts[s](draw("size", *name, k)[has])
     _add_open_deals(rates, scenario, amounts, won, bookings, draw=draw)
     return won, bookings
 
@@ -177,17 +191,20 @@ def _add_open_deals(
 ) -> None:
     numbers: dict[int, int] = {}
     team = scenario.team()
+    parts = won.shape[3]
     for deal in rates.open_deals:
-        edges = np.cumsum(deal.chances)
+        chances = deal.chances if parts == 1 else deal.by_month.ravel()
+        edges = np.cumsum(chances)
         for _ in range(deal.deals):
             number = numbers[deal.rep] = numbers.get(deal.rep, -1) + 1  # numbered within the rep
             if edges[-1] == 0:
                 continue
             owner = (team[deal.rep].name, number)
-            quarter = np.searchsorted(edges, draw("open deal", *owner), side="right")
-            has = np.flatnonzero(quarter < len(edges))
-            won[has, deal.rep, quarter[has]] += 1
-            bookings[has, deal.rep, quarter[has]] += (
+            span = np.searchsorted(edges, draw("open deal", *owner), side="right")
+            has = np.flatnonzero(span < len(edges))
+            quarter, part = np.divmod(span[has], parts)
+            won[has, deal.rep, quarter, part] += 1
+            bookings[has, deal.rep, quarter, part] += (
                 amounts[deal.segment](draw("open deal size", *owner)[has])
                 if deal.amount is None
                 else deal.amount
@@ -201,9 +218,17 @@ class SampledOutcome(Outcome):
     engine = "thinning"
 
     def __init__(self, scenario: Scenario, *, won: npt.NDArray[np.int32], bookings: FloatArray, seed: int):
+        """Counts and amounts have the axes trial, rep, quarter, and month of the quarter (or one part)."""
         super().__init__(scenario)
-        self.won = won  # (trial, rep, period)
-        self.bookings = bookings  # (trial, rep, period), in currency
+        single = won.shape[3] == 1
+        self.won = won[..., 0] if single else won.sum(axis=3, dtype=np.int32)  # (trial, rep, period)
+        self.bookings = bookings[..., 0] if single else bookings.sum(axis=3)  # the same axes, in currency
+        self.months: tuple[str, ...] = ()
+        """Names of the months, where they were asked for."""
+        if won.shape[3] == 3:
+            flat = (*won.shape[:2], -1)
+            self.months = tuple(m for quarter in scenario.calendar.periods() for m in quarter.months())
+            self.won_by_month, self.bookings_by_month = won.reshape(flat), bookings.reshape(flat)
         self.trials = len(bookings)
         self.seed = seed
         self.why = f"simulated {self.trials:,} times, as asked for"

@@ -14,18 +14,22 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from salessim.documents import Part, dump_yaml, load_yaml, read_text, validated
 from salessim.engine import HORIZON, Outcome
-from salessim.errors import PlanError, listed
-from salessim.model import Name, Positive, Scenario, Share, Whole
-from salessim.periods import WEEKS_PER_QUARTER
+from salessim.errors import ParameterError, PlanError, listed
+from salessim.model import Name, NonNegative, Positive, Scenario, Share, Whole
+from salessim.periods import MONTH_OF_WEEK, WEEKS_PER_QUARTER, Quarter
 
 __all__ = [
+    "BAND",
+    "MIDDLE",
     "QuotaPlan",
     "QuotaScore",
     "RampRelief",
+    "monthly_quotas",
+    "period_quotas",
     "plan_for_share",
     "quota_for_share",
     "quota_weights",
@@ -41,6 +45,16 @@ FloatArray = npt.NDArray[np.float64]
 BAND = (0.60, 0.75)
 #: The share aimed at: the middle of the band.
 MIDDLE = 0.675
+
+
+def _quarter_name(text: str) -> str:
+    try:
+        return str(Quarter.parse(text))
+    except ParameterError as error:
+        raise ValueError(str(error)) from None
+
+
+QuarterName = Annotated[str, AfterValidator(_quarter_name)]
 
 
 class RampRelief(Part):
@@ -82,6 +96,11 @@ class QuotaPlan(Part):
     """Share of the annual quota and of the team plan in fiscal quarters 1 to 4."""
     ramp_relief: RampRelief = RampRelief()
     """What newcomers are asked for."""
+    quotas_by_rep: dict[Name, dict[QuarterName, NonNegative]] = Field(
+        default_factory=dict, json_schema_extra={"unit": "currency per quarter"}
+    )
+    """Quotas set rep by rep (rep → quarter → amount), as an allocation or a negotiation left them; they stand
+    in place of annual_quota in those quarters, and no ramp relief is taken off them. 0: no quota."""
     annual_team_plan: Annotated[Positive | None, Field(json_schema_extra={"unit": "currency per year"})] = (
         None
     )
@@ -109,7 +128,11 @@ class QuotaPlan(Part):
             changed: float | dict[str, float] = {role: q * factor for role, q in self.annual_quota.items()}
         else:
             changed = self.annual_quota * factor
-        return self.model_copy(update={"annual_quota": changed})
+        own = {
+            rep: {quarter: amount * factor for quarter, amount in amounts.items()}
+            for rep, amounts in self.quotas_by_rep.items()
+        }
+        return self.model_copy(update={"annual_quota": changed, "quotas_by_rep": own})
 
     @classmethod
     def load(cls, path: str | Path) -> QuotaPlan:
@@ -143,14 +166,38 @@ def quotas(plan: QuotaPlan, scenario: Scenario) -> pd.DataFrame:
     >>> bool((table.max(axis=1) > 0).all())
     True
     """
-    quarters = scenario.calendar.periods()
-    annual = _annual_quotas(plan, scenario)
-    relief = _relief(plan, scenario).reshape(len(annual), len(quarters), WEEKS_PER_QUARTER).mean(axis=2)
-    split = np.array([plan.quarter_shares[quarter.number - 1] for quarter in quarters])
-    amounts = annual[:, None] * split * relief
-    amounts = np.where(amounts > 0, amounts, np.nan)
-    names = [rep.name for rep in scenario.team()]
-    return pd.DataFrame(amounts, index=pd.Index(names, name="rep"), columns=[str(q) for q in quarters])
+    amounts = _by_month_of_quarter(plan, scenario).sum(axis=2)
+    return _table(amounts, scenario, [str(quarter) for quarter in scenario.calendar.periods()])
+
+
+def monthly_quotas(plan: QuotaPlan, scenario: Scenario) -> pd.DataFrame:
+    """Quota of each rep in each month, in currency; index rep, columns months such as "2026-07".
+
+    A quarter's quota is spread over its weeks; its months have five, four and four of them, as in the
+    simulator. The three months add up to the quarter. NaN: no quota in that month.
+
+    >>> from salessim.library import example_plan, example_scenario
+    >>> plan, scenario = example_plan(), example_scenario()
+    >>> months, by_quarter = monthly_quotas(plan, scenario), quotas(plan, scenario)
+    >>> bool(np.isclose(months.iloc[0, :3].sum(), by_quarter.iloc[0, 0]))
+    True
+    """
+    amounts = _by_month_of_quarter(plan, scenario)
+    months = [month for quarter in scenario.calendar.periods() for month in quarter.months()]
+    return _table(amounts.reshape(len(amounts), -1), scenario, months)
+
+
+def period_quotas(plan: QuotaPlan, scenario: Scenario, period: str) -> FloatArray:
+    """Quota of each rep in a quarter or over the whole horizon, in currency, shape (reps,); NaN: none.
+
+    >>> from salessim.library import example_plan, example_scenario
+    >>> period_quotas(example_plan(), example_scenario(), "2026Q4")[:2].tolist()
+    [125000.0, 125000.0]
+    """
+    by_quarter = quotas(plan, scenario)
+    if period != HORIZON:
+        return by_quarter[period].to_numpy()
+    return by_quarter.sum(axis=1, min_count=1).to_numpy()
 
 
 def quota_weights(plan: QuotaPlan, scenario: Scenario, period: str) -> FloatArray:
@@ -158,7 +205,7 @@ def quota_weights(plan: QuotaPlan, scenario: Scenario, period: str) -> FloatArra
 
     NaN where a rep carries no quota in the period.
     """
-    amounts = _in_period(quotas(plan, scenario), period)
+    amounts = period_quotas(plan, scenario, period)
     full = _full_quota(plan, scenario, period)
     return amounts / full if full > 0 else np.full_like(amounts, np.nan)
 
@@ -259,7 +306,7 @@ def score(outcome: Outcome, plan: QuotaPlan, *, period: str) -> QuotaScore:
     """
     scenario = outcome.scenario
     outcome.quarters_of(period)
-    amounts = _in_period(quotas(plan, scenario), period)
+    amounts = period_quotas(plan, scenario, period)
     carries = np.isfinite(amounts)
     if not carries.any():
         raise PlanError(f"plan '{plan.name}': nobody carries a quota in {period}")
@@ -327,7 +374,7 @@ def tradeoff(
     """
     full = _full_quota(plan, outcome.scenario, period)
     weights = quota_weights(plan, outcome.scenario, period)
-    amounts = _in_period(quotas(plan, outcome.scenario), period)
+    amounts = period_quotas(plan, outcome.scenario, period)
     if factors is None:
         low, high = (outcome.amount_for_share(weights, share, period) for share in (0.95, 0.15))
         levels = np.append(np.linspace(max(low, high / 40), high, 41), full)
@@ -348,6 +395,11 @@ def tradeoff(
             }
         )
     return pd.DataFrame(rows)
+
+
+def _table(amounts: FloatArray, scenario: Scenario, periods: list[str]) -> pd.DataFrame:
+    names = pd.Index([rep.name for rep in scenario.team()], name="rep")
+    return pd.DataFrame(np.where(amounts > 0, amounts, np.nan), index=names, columns=periods)
 
 
 def _annual_quotas(plan: QuotaPlan, scenario: Scenario) -> FloatArray:
@@ -385,16 +437,35 @@ def _by_month(scenario: Scenario, shares: tuple[float, ...]) -> FloatArray:
     return scenario.model_copy(update={"roles": same}).capacity()
 
 
+def _by_month_of_quarter(plan: QuotaPlan, scenario: Scenario) -> FloatArray:
+    """Quota of each rep in each month of each quarter, shape (reps, quarters, 3); 0: none."""
+    quarters = scenario.calendar.periods()
+    annual = _annual_quotas(plan, scenario)
+    relief = _relief(plan, scenario).reshape(len(annual), len(quarters), WEEKS_PER_QUARTER)
+    split = np.array([plan.quarter_shares[quarter.number - 1] for quarter in quarters])
+    by_week = annual[:, None, None] * split[:, None] * relief / WEEKS_PER_QUARTER
+    weeks_of = np.eye(3)[list(MONTH_OF_WEEK)]  # (week, month)
+    amounts: FloatArray = by_week @ weeks_of
+    team, names = [rep.name for rep in scenario.team()], [str(quarter) for quarter in quarters]
+    for rep, own in plan.quotas_by_rep.items():
+        if rep not in team:
+            raise PlanError(
+                f"plan '{plan.name}': quotas_by_rep names the rep '{rep}'; "
+                f"the scenario '{scenario.name}' has {listed(team)}"
+            )
+        for quarter, amount in own.items():
+            if quarter in names:  # a plan may reach beyond the horizon
+                amounts[team.index(rep), names.index(quarter)] = amount * weeks_of.mean(axis=0)
+    return amounts
+
+
 def _full_quota(plan: QuotaPlan, scenario: Scenario, period: str) -> float:
-    """Highest quota of a fully ramped rep in the period, in currency."""
+    """Highest quota of a fully ramped rep in the period, in currency; of quotas set rep by rep the highest
+    where everybody has one."""
     chosen = [q for q in scenario.calendar.periods() if period in (str(q), HORIZON)]
-    return float(
-        _annual_quotas(plan, scenario).max() * sum(plan.quarter_shares[q.number - 1] for q in chosen)
-    )
-
-
-def _in_period(by_quarter: pd.DataFrame, period: str) -> FloatArray:
-    """Quota of each rep in a period, shape (reps,); NaN: none."""
-    if period != HORIZON:
-        return by_quarter[period].to_numpy()
-    return by_quarter.sum(axis=1, min_count=1).to_numpy()
+    annual = _annual_quotas(plan, scenario)
+    highest = [0.0]
+    for rep, amount in zip(scenario.team(), annual, strict=True):
+        own = plan.quotas_by_rep.get(rep.name, {})
+        highest.append(sum(own.get(str(q), amount * plan.quarter_shares[q.number - 1]) for q in chosen))
+    return float(max(highest))
