@@ -31,7 +31,9 @@ STEPS = ("reading the export", "calibrating", "working out the coming quarters")
 MOST_DAYS_MISSING = 14
 
 
-@dataclass(frozen=True)
+@dataclass(
+    frozen=True, eq=False
+)  # one report is like no other: what is worked out from it is kept by identity
 class Briefing:
     """Everything that the report of one quarter is made from."""
 

@@ -167,15 +167,23 @@ def _trials(
                     continue
                 name = (rep.name, segment.name, quarter)
                 counts = poisson_counts(draw("wins", *name), np.ascontiguousarray(means[:, q]))
+                deals, booked = won[:, r, q], bookings[:, r, q]  # (trial, part)
+                edges = None if shares is None else np.cumsum(shares[r, s, q])[:-1]
+                if edges is None:
+                    deals[:, 0] += counts
+                cell = np.zeros(len(counts))
                 # the k-th deal of a trial has streams of its own: one deal more changes none of the others
                 for k in range(int(counts.max(initial=0))):
                     has = np.flatnonzero(counts > k)
-                    part: IntArray | int = 0
-                    if shares is not None:
-                        edges = np.cumsum(shares[r, s, q])[:-1]
+                    amount = amounts[s](draw("size", *name, k)[has])
+                    if edges is None:
+                        cell[has] += amount
+                    else:
                         part = np.searchsorted(edges, draw("month", *name, k)[has], side="right")
-                    won[has, r, q, part] += 1
-                    bookings[has, r, q, part] += amounts[s](draw("size", *name, k)[has])
+                        deals[has, part] += 1
+                        booked[has, part] += amount
+                if edges is None:
+                    booked[:, 0] += cell
     _add_open_deals(rates, scenario, amounts, won, bookings, draw=draw)
     return won, bookings
 

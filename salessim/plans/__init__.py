@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from salessim.plans.contrast import (
+    CASES,
+    Concentration,
+    Contrast,
+    ContrastLaw,
+    Thresholds,
+    concentration,
+    contrast,
+    contrast_law,
+)
 from salessim.plans.fairness import fairness
 from salessim.plans.levers import LEVERS, Lever, closing_the_gap, with_lever
 from salessim.plans.quota import (
@@ -20,18 +30,45 @@ from salessim.plans.quota import (
     score,
     tradeoff,
 )
-from salessim.plans.solve import Solution, main_segments, solve
+from salessim.plans.raising import (
+    MARGINS,
+    RaiseRule,
+    RuleLaboratory,
+    ThresholdAdvice,
+    apply_rule,
+    rule_laboratory,
+    threshold_for,
+    trusted_sizes,
+)
+from salessim.plans.solve import METHODS, Aim, Group, Method, Solution, main_segments, solve
 
 __all__ = [
     "BAND",
+    "CASES",
     "LEVERS",
+    "MARGINS",
+    "METHODS",
     "MIDDLE",
+    "Aim",
+    "Concentration",
+    "Contrast",
+    "ContrastLaw",
+    "Group",
     "Lever",
+    "Method",
     "QuotaPlan",
     "QuotaScore",
+    "RaiseRule",
     "RampRelief",
+    "RuleLaboratory",
     "Solution",
+    "ThresholdAdvice",
+    "Thresholds",
+    "apply_rule",
     "closing_the_gap",
+    "concentration",
+    "contrast",
+    "contrast_law",
     "fairness",
     "main_segments",
     "monthly_quotas",
@@ -41,8 +78,11 @@ __all__ = [
     "quota_weights",
     "quotas",
     "ramping_reps",
+    "rule_laboratory",
     "score",
     "solve",
+    "threshold_for",
     "tradeoff",
+    "trusted_sizes",
     "with_lever",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
+from salessim import formats
 from salessim.engine import simulate
 from salessim.errors import PlanError, listed
 from salessim.model import Ramp, Rep, Role, Scenario
@@ -148,7 +149,7 @@ def _note(lever: Lever, needed: float, now: float, there: float, scenario: Scena
         return "nobody is ramping"
     if lever == "reps" and all(s.kind == "inbound" for segment in scenario.segments for s in segment.sources):
         return "leads are inbound: more reps share the same leads"
-    return f"not enough alone: the chance ends at {there:.0%}"
+    return f"not enough alone: the chance ends at {formats.percent(there)}"
 
 
 def _faster(role: Role, factor: float) -> Role:

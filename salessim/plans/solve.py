@@ -16,17 +16,19 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from salessim import formats
 from salessim.engine import HORIZON, Outcome
 from salessim.engine.rates import rates_of
 from salessim.errors import EngineError, PlanError, listed
 from salessim.model import Scenario
 from salessim.plans.quota import MIDDLE, QuotaPlan, QuotaScore, period_quotas, quotas, score
 
-__all__ = ["Aim", "Group", "Method", "Solution", "main_segments", "solve"]
+__all__ = ["METHODS", "Aim", "Group", "Method", "Solution", "main_segments", "solve"]
 
 FloatArray = npt.NDArray[np.float64]
 
 Method = Literal["one quota", "potential", "equal chance"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Group = Literal["team", "role", "segment"]
 Aim = Literal["share", "band"]
 
@@ -117,7 +119,8 @@ def solve(
             anything = outcome.chance_at_least(np.where(short, 1e-9, np.nan), period)
             notes.append(
                 f"no quota for {listed(names)}: to book anything at all in {period} has a chance of only "
-                f"{np.nanmax(anything):.0%}, less than the {wanted:.1%} aimed at"
+                f"{formats.percent(float(np.nanmax(anything)))}, less than the "
+                f"{formats.percent(wanted, digits=1)} aimed at"
             )
     if not np.isfinite(solved).any():
         raise PlanError(f"{period}: no quota above zero is made by so many reps; {'; '.join(notes)}")

@@ -10,12 +10,11 @@ import pytest
 from salessim.engine import HORIZON, SampledOutcome, simulate
 from salessim.errors import EngineError, PlanError
 from salessim.model import DealSize, Market, Rep, Role, Scenario
-from salessim.plans import QuotaPlan, main_segments, period_quotas, quotas, score, solve
+from salessim.plans import METHODS, QuotaPlan, main_segments, period_quotas, quotas, score, solve
 from salessim.plans.solve import Aim, Group, Method
 from tests.worlds import changed, one_stage_world, reference_world
 
 FLAT = QuotaPlan(name="flat", annual_quota=400_000.0)
-METHODS: tuple[Method, ...] = ("one quota", "potential", "equal chance")
 
 
 def two_of_a_kind(reps: int = 12) -> Scenario:

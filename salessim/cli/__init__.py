@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from salessim import __version__
+from salessim.cli import pay as pay_commands
+from salessim.cli import quota as quota_commands
+from salessim.cli.common import AsOf, ColumnMap, Crm, PlanPath, QuarterText, ScenarioPath, prepared
 from salessim.errors import ParameterError, SalessimError
-
-if TYPE_CHECKING:
-    from salessim import briefing
 
 __all__ = ["app", "main"]
 
@@ -27,13 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-Crm = Annotated[str, typer.Option(help="Folder of the CRM export, or 'example' for the made-up company.")]
-QuarterText = Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")]
-ColumnMap = Annotated[str, typer.Option(help="Shipped column map, or path of your own (.yaml).")]
-AsOf = Annotated[str, typer.Option(help="Day the export was taken, such as 2017-09-30.")]
-ScenarioPath = Annotated[str, typer.Option(help="Scenario with roles, ramps, hires and criteria (.yaml).")]
-PlanPath = Annotated[str, typer.Option(help="Quota plan (.yaml); left out: the recommended one.")]
+app.add_typer(quota_commands.app, name="quota")
+app.add_typer(pay_commands.app, name="pay")
 
 
 @app.command()
@@ -131,22 +124,6 @@ def measures(
 
 
 @app.command()
-def quota(
-    crm: Crm = "example",
-    quarter: QuarterText = "2026Q2",
-    column_map: ColumnMap = "",
-    as_of: AsOf = "",
-    scenario: ScenarioPath = "",
-    plan: PlanPath = "",
-) -> None:
-    """Answer: which quota do 60-75 % of sellers make, and does the company make its plan?"""
-    from salessim import briefing
-
-    prepared = _prepared(crm, quarter, column_map, as_of, scenario, plan)
-    typer.echo(f"{briefing.quota_findings(prepared)}\n\n{briefing.quotas_by_quarter(prepared)}")
-
-
-@app.command()
 def hiring(
     crm: Crm = "example",
     quarter: QuarterText = "2026Q2",
@@ -161,9 +138,9 @@ def hiring(
     """Answer: when is capacity there, what does a hire bring, and what does a delay cost?"""
     from salessim import briefing
 
-    prepared = _prepared(crm, quarter, column_map, as_of, scenario)
-    findings = briefing.onboarding_findings(prepared, extra_hires=extra_hires, hire_start=hire_start)
-    typer.echo(f"{findings}\n\n{briefing.hiring(prepared)}")
+    report = prepared(crm, quarter, column_map, as_of, scenario)
+    findings = briefing.onboarding_findings(report, extra_hires=extra_hires, hire_start=hire_start)
+    typer.echo(f"{findings}\n\n{briefing.hiring(report)}")
 
 
 @app.command()
@@ -178,10 +155,10 @@ def calibrate(
     """Estimate a scenario from a CRM export; prints the estimates with intervals and doubts."""
     from salessim import briefing
 
-    prepared = _prepared(crm, quarter, column_map, as_of, scenario)
-    typer.echo(briefing.assumptions(prepared))
+    report = prepared(crm, quarter, column_map, as_of, scenario)
+    typer.echo(briefing.assumptions(report))
     if out:
-        Path(out).write_text(prepared.scenario.to_yaml(), encoding="utf-8")
+        Path(out).write_text(report.scenario.to_yaml(), encoding="utf-8")
         typer.echo(out)
 
 
@@ -197,39 +174,6 @@ def schema() -> None:
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
-
-
-def _prepared(
-    crm: str, quarter: str, column_map: str, as_of: str, scenario: str, plan: str = ""
-) -> briefing.Briefing:
-    """Read, calibrate and simulate, with a progress bar."""
-    from salessim import briefing
-
-    with _progress(briefing.STEPS) as step:
-        return briefing.prepare(
-            crm_folder=crm,
-            quarter=quarter,
-            column_map=column_map,
-            as_of=as_of,
-            scenario=scenario,
-            plan=plan,
-            step=step,
-        )
-
-
-@contextmanager
-def _progress(steps: Sequence[str]) -> Iterator[Callable[[str], None]]:
-    """A progress bar on a terminal, which names the step under way and is gone when the answer comes."""
-    from tqdm import tqdm
-
-    layout = "{desc} |{bar:20}| {n_fmt}/{total_fmt}"
-    with tqdm(total=len(steps), bar_format=layout, leave=False, disable=None, file=sys.stderr) as bar:
-
-        def step(name: str) -> None:
-            bar.n = steps.index(name)
-            bar.set_description(name)
-
-        yield step
 
 
 def _assignments(words: list[str]) -> dict[str, dict[str, str | int | float | bool]]:

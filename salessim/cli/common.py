@@ -1,0 +1,84 @@
+"""What the commands share: their common options, and reading an export with a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from salessim.errors import ParameterError
+
+if TYPE_CHECKING:
+    from salessim import briefing
+
+__all__ = [
+    "AsOf",
+    "ColumnMap",
+    "Crm",
+    "PlanPath",
+    "QuarterText",
+    "ScenarioPath",
+    "alone",
+    "prepared",
+    "progress",
+]
+
+Crm = Annotated[str, typer.Option(help="Folder of the CRM export, or 'example' for the made-up company.")]
+QuarterText = Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")]
+ColumnMap = Annotated[str, typer.Option(help="Shipped column map, or path of your own (.yaml).")]
+AsOf = Annotated[str, typer.Option(help="Day the export was taken, such as 2017-09-30.")]
+ScenarioPath = Annotated[str, typer.Option(help="Scenario with roles, ramps, hires and criteria (.yaml).")]
+PlanPath = Annotated[str, typer.Option(help="Quota plan (.yaml); left out: the recommended one.")]
+
+
+def alone(context: typer.Context) -> bool:
+    """Whether a group of commands was called by itself; options in front of one of its commands are refused,
+    since the command would not see them."""
+    if context.invoked_subcommand is None:
+        return True
+    misplaced = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    ]
+    if misplaced:
+        option = f"--{misplaced[0].replace('_', '-')}"
+        command = f"{context.command_path} {context.invoked_subcommand}"
+        raise ParameterError(f"{option} stands before the command; write it behind: {command} {option} …")
+    return False
+
+
+def prepared(
+    crm: str, quarter: str, column_map: str, as_of: str, scenario: str, plan: str = ""
+) -> briefing.Briefing:
+    """Read, calibrate and simulate, with a progress bar."""
+    from salessim import briefing
+
+    with progress(briefing.STEPS) as step:
+        return briefing.prepare(
+            crm_folder=crm,
+            quarter=quarter,
+            column_map=column_map,
+            as_of=as_of,
+            scenario=scenario,
+            plan=plan,
+            step=step,
+        )
+
+
+@contextmanager
+def progress(steps: Sequence[str]) -> Iterator[Callable[[str], None]]:
+    """A progress bar on a terminal, which names the step under way and is gone when the answer comes."""
+    from tqdm import tqdm
+
+    layout = "{desc} |{bar:20}| {n_fmt}/{total_fmt}"
+    with tqdm(total=len(steps), bar_format=layout, leave=False, disable=None, file=sys.stderr) as bar:
+
+        def step(name: str) -> None:
+            bar.n = steps.index(name)
+            bar.set_description(name)
+
+        yield step
