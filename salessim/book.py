@@ -48,13 +48,21 @@ __all__ = [
     "values",
 ]
 
-#: What a quota plan can tell the book; each is a value that pages may quote.
+#: What a quota plan and a pay plan can tell the book; each is a value that pages may quote.
 QUOTA_VALUES: Mapping[str, str] = {
     "recommended_quota": "the quota of a fully ramped seller for the quarter",
     "expected_share": "the share of sellers expected to make their quota",
     "probability_band": "the probability that the share lands inside the target band",
     "probability_plan": "the probability that the team plan is met",
     "over_assignment": "by how much the quotas add up to more than the team plan",
+    "chance_range": "the lowest and the highest chance of a seller to make the recommended quota",
+    "luck_share": "how much of attainment is luck, territory, skill and market, on average over the sellers",
+    "pay_plan_name": "the pay plan",
+    "pay_cost": "what sellers are paid over the simulated quarters, with its range",
+    "cost_of_sales": "pay as a share of bookings",
+    "share_at_ote": "the share of sellers expected to earn their OTE or more",
+    "quota_to_ote": "annual quota ÷ OTE",
+    "accelerator_cost": "what accelerators cost on bookings that come anyway",
 }
 
 #: Worked examples of lead demand are written for this many won deals.

@@ -33,6 +33,7 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
         "as_of": spec.as_of.isoformat() if spec.as_of else "",
         "scenario": spec.scenario,
         "plan": spec.plan,
+        "pay_plan": spec.pay_plan,
         "engine": spec.engine,
         "trials": spec.trials,
         "seed": spec.seed,
@@ -50,13 +51,14 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
         trials=spec.trials,
         seed=spec.seed,
     )
-    files = _files(report, spec.benchmarks)
+    paid = briefing.prepare_pay(report, pay_plan=spec.pay_plan, trials=spec.trials, seed=spec.seed)
+    files = _files(report, paid, spec.benchmarks)
     bundle = publish.Bundle(
         title=spec.title,
         quarter=str(report.quarter),
         chapters=chapters,
-        pages=_pages(spec, report),
-        front_page=briefing.key_findings(report),
+        pages=_pages(spec, report, paid),
+        front_page=briefing.key_findings(report, paid, pay_given=bool(spec.pay_plan)),
         provenance=publish.Provenance(
             data_files=tuple(
                 publish.Source(file.name, file.sha256, file.records) for file in report.tables.files
@@ -88,7 +90,7 @@ def _chapters(spec: ReportSpec, known: Mapping[str, str | int | float | bool]) -
     return tuple(chapters)
 
 
-def _pages(spec: ReportSpec, report: briefing.Briefing) -> tuple[publish.Page, ...]:
+def _pages(spec: ReportSpec, report: briefing.Briefing, paid: briefing.PayReport) -> tuple[publish.Page, ...]:
     """Pages of the sales book with this company's figures in them."""
     folder = Path(spec.playbook)
     values = book.values(
@@ -96,7 +98,7 @@ def _pages(spec: ReportSpec, report: briefing.Briefing) -> tuple[publish.Page, .
         report.tables,
         quarter=report.quarter,
         overview=briefing.measured(report, benchmarks=spec.benchmarks),
-        quota=briefing.quota_texts(report),
+        quota=briefing.quota_texts(report) | briefing.pay_texts(paid),
         terms=book.read_terms(folder),
         calibration=report.calibration,
     )
@@ -111,7 +113,9 @@ def _definitions(spec: ReportSpec, report: briefing.Briefing) -> Scenario:
     return example_scenario() if spec.crm == "example" else report.scenario
 
 
-def _files(report: briefing.Briefing, benchmarks: Mapping[str, float]) -> dict[str, str | bytes]:
+def _files(
+    report: briefing.Briefing, paid: briefing.PayReport, benchmarks: Mapping[str, float]
+) -> dict[str, str | bytes]:
     """Files that are offered beside the report."""
     with tempfile.TemporaryDirectory() as folder:
         quality = crm.write_quality_report(
@@ -120,6 +124,8 @@ def _files(report: briefing.Briefing, benchmarks: Mapping[str, float]) -> dict[s
     return {
         "scenario.yaml": report.scenario.to_yaml(),
         "recommended-plan.yaml": report.recommended.to_yaml(),
+        "quotas.csv": briefing.quota_list(report).to_csv(index=False),
+        "pay-plan.yaml": paid.plan.to_yaml(),
         "data-quality.csv": quality,
         "measures.csv": briefing.measured(report, benchmarks=benchmarks).to_csv(index=False),
         "estimates.csv": report.calibration.table().to_csv(index=False),

@@ -24,7 +24,11 @@ PACKAGE = Path(__file__).parent
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
 #: What the shipped library holds for a workspace: its place there, and in the workspace.
-EXAMPLES = {"example/scenario.yaml": "scenarios/example.yaml", "example/plan.yaml": "plans/example.yaml"}
+EXAMPLES = {
+    "example/scenario.yaml": "scenarios/example.yaml",
+    "example/plan.yaml": "plans/example.yaml",
+    "pay/50-50-accelerator.yaml": "plans/pay-example.yaml",
+}
 
 
 class ReportSpec(Part):
@@ -51,6 +55,8 @@ class ReportSpec(Part):
     """Path of a scenario; empty: calibrated from the CRM export."""
     plan: str = ""
     """Path of a quota plan; empty: the recommended one."""
+    pay_plan: str = ""
+    """Path of a pay plan (.yaml) or name of a shipped one; empty: a 50/50 plan stands in."""
     engine: Literal["auto", "exact", "thinning"] = "auto"
     """How the quarter is computed; auto: exactly where that is valid, else by simulation."""
     seed: Annotated[int, Strict(), Field(ge=0)] = 1
@@ -156,7 +162,9 @@ class ReportSpec(Part):
         shipped_notebooks, shipped_playbook = templates()
         notebooks = or_shipped(self.notebooks, "notebooks", shipped_notebooks)
         playbook = or_shipped(self.playbook, "playbook", shipped_playbook)
-        own_map = self.column_map.lower().endswith((".yaml", ".yml"))
+        own_map, own_pay = (
+            name.lower().endswith((".yaml", ".yml")) for name in (self.column_map, self.pay_plan)
+        )
         chapters = _chosen(self.chapters, notebooks, "chapters", ".ipynb", where)
         pages = _chosen(self.pages, playbook, "pages", ".md", where) if self.pages else []
         return self.model_copy(
@@ -165,6 +173,7 @@ class ReportSpec(Part):
                 "column_map": absolute(self.column_map) if own_map else self.column_map,
                 "scenario": absolute(self.scenario),
                 "plan": absolute(self.plan),
+                "pay_plan": absolute(self.pay_plan) if own_pay else self.pay_plan,
                 "out": absolute(self.out),
                 "notebooks": str(notebooks),
                 "playbook": str(playbook),
@@ -229,7 +238,7 @@ def init(folder: str | Path) -> list[Path]:
         shutil.copytree(notebooks, root / "notebooks", ignore=not_ours)
         shutil.copytree(playbook, root / "playbook", ignore=not_ours)
         for shipped, place in EXAMPLES.items():
-            (root / place).parent.mkdir()
+            (root / place).parent.mkdir(exist_ok=True)
             shutil.copyfile(PACKAGE / "library" / shipped, root / place)
         (root / "report.yaml").write_text(REPORT, encoding="utf-8")
         (root / "README.md").write_text(README, encoding="utf-8")
@@ -252,6 +261,7 @@ as_of:                        # day the export was taken, such as 2026-06-30; em
 
 scenario:                     # empty: calibrated from the CRM export; or scenarios/example.yaml
 plan:                         # empty: the recommended quota plan; or plans/example.yaml
+pay_plan:                     # empty: a 50/50 plan; or plans/pay-example.yaml, or a shipped name
 engine: auto                  # exact where that is valid, else simulated; or exact, thinning
 seed: 1                       # the same seed gives the same report
 trials: 10000                 # simulated horizons behind every range and probability
@@ -274,7 +284,7 @@ Everything for one company: the report of the quarter and the sales book beside 
 | `report.yaml` | which quarter, which data, which chapters |
 | `notebooks/` | the chapters of the report; open them in JupyterLab to look deeper |
 | `playbook/` | the sales book; plain Markdown, figures come from your data |
-| `scenarios/`, `plans/` | an example to start your own from |
+| `scenarios/`, `plans/` | examples to start your own from: quota plan and pay plan |
 
 ## First steps
 

@@ -28,11 +28,13 @@ from salessim.briefing.onboarding import capacity, hiring, newcomer_quotas, onbo
 from salessim.briefing.pay import (
     PayReport,
     earnings,
+    ote,
     pay_by_rep,
     pay_costs_frame,
     pay_findings,
     pay_plan_text,
     pay_table,
+    pay_texts,
     pay_trace,
     pay_warnings,
     prepare_pay,
@@ -58,24 +60,29 @@ from salessim.briefing.prepared import STEPS, Briefing, prepare, read_export
 from salessim.briefing.quota import (
     assumptions,
     quota_findings,
+    quota_list,
     quota_texts,
     quotas_by_quarter,
     robustness,
 )
 from salessim.briefing.raising import (
+    FALSE_ALARM,
     attainment_history,
     contrast_of_the_quarter,
     judged_quarters,
     laboratory,
     laboratory_frame,
+    laboratory_notes,
     laboratory_table,
     raise_findings,
     raise_rule,
     raise_table,
+    rule_text,
 )
 from salessim.briefing.solving import gap, gap_table, solved_text, ways, ways_table
 
 __all__ = [
+    "FALSE_ALARM",
     "STEPS",
     "Briefing",
     "PayReport",
@@ -107,6 +114,7 @@ __all__ = [
     "key_findings",
     "laboratory",
     "laboratory_frame",
+    "laboratory_notes",
     "laboratory_table",
     "lead_funnel",
     "luck_of_the_quarter",
@@ -117,11 +125,13 @@ __all__ = [
     "newcomer_quotas",
     "onboarding_findings",
     "open_pipeline",
+    "ote",
     "pay_by_rep",
     "pay_costs_frame",
     "pay_findings",
     "pay_plan_text",
     "pay_table",
+    "pay_texts",
     "pay_trace",
     "pay_warnings",
     "pipeline_findings",
@@ -129,6 +139,7 @@ __all__ = [
     "prepare_pay",
     "quota_and_pay",
     "quota_findings",
+    "quota_list",
     "quota_texts",
     "quota_trace",
     "quotas_by_quarter",
@@ -139,6 +150,7 @@ __all__ = [
     "read_export",
     "reconciled",
     "robustness",
+    "rule_text",
     "shipped_pay_plans",
     "solved_text",
     "sources_table",
@@ -151,11 +163,25 @@ __all__ = [
 ]
 
 
-def key_findings(briefing: Briefing) -> str:
-    """The answers of the quarter on one page (Markdown)."""
+#: What the front page says where no pay plan was given.
+NO_PAY_PLAN = (
+    "- No pay plan was given. The [pay chapter](notebooks/06-pay-plan.ipynb) shows what a 50/50 plan with "
+    "accelerators would cost; name your own in `pay_plan`."
+)
+
+
+def key_findings(briefing: Briefing, paid: PayReport, *, pay_given: bool = True) -> str:
+    """The answers of the quarter on one page (Markdown).
+
+    Args:
+        briefing: the report.
+        paid: the pay plan.
+        pay_given: False: the pay plan is a stand-in, whose cost is no finding.
+    """
     parts = [
         ("Pipeline", pipeline_findings(briefing)),
-        ("Quota plan", quota_findings(briefing)),
+        ("Quota plan", f"{quota_findings(briefing)}\n- {luck_sentence(briefing)}"),
+        ("Pay", pay_findings(paid) if pay_given else NO_PAY_PLAN),
         ("Onboarding", onboarding_findings(briefing)),
     ]
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in parts)

@@ -139,20 +139,24 @@ def from_plan_to_reps(briefing: Briefing) -> str:
     both = reconciled(briefing).table
     down = team_hierarchy(briefing)
     history = dict(zip(down.names, down.weights["history"], strict=True))
-    currency = briefing.currency
+
+    def short(amount: float) -> str:
+        return formats.money(amount, formats.NO_CURRENCY, short=True)
+
+    unit = "" if briefing.currency == formats.NO_CURRENCY else f" Amounts in {briefing.currency}."
     rows = []
     for row in _in_tree_order(down, both).to_dict("records"):
         name, leaf = str(row["name"]), bool(row["leaf"])
         over = formats.percent(row["gap_share"])
         rows.append(
             [
-                "\u2003" * int(row["level"]) + (name if leaf else f"**{name}**"),
-                formats.money(history.get(name, math.nan), currency) if leaf else "",
-                formats.money(row["top_down"], currency),
-                formats.money(row["bottom_up"], currency),
-                formats.span(row["low"], row["high"], "money", currency),
+                name if leaf else f"**{name}**",
+                short(history.get(name, math.nan)) if leaf else "",
+                short(row["top_down"]),
+                short(row["bottom_up"]),
+                f"{short(row['low'])} to {short(row['high'])}",
                 f"+{over}" if row["gap_share"] > 0 else over,
-                formats.money(row["reconciled"], currency),
+                short(row["reconciled"]),
             ]
         )
     header = ["", "booked, 4 quarters", "top-down", "bottom-up", "P10 to P90", "over-asked", "reconciled"]
@@ -162,6 +166,7 @@ def from_plan_to_reps(briefing: Briefing) -> str:
         f"\n\n*top-down*: {plan} for {span}, handed down in proportion to what was booked (newcomers: what "
         "their ramp lets expect), exact to the cent; *bottom-up*: expected bookings of the same quarters; "
         "*over-asked*: top-down ÷ bottom-up − 1; *reconciled*: half-way between, the plan's total kept."
+        f"{unit}"
     )
 
 

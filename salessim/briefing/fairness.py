@@ -49,21 +49,20 @@ def fairness_table(briefing: Briefing) -> str:
     rows = [
         [
             row["rep"],
-            formats.money(row["quota"], briefing.currency),
+            f"{row['quota']:,.0f}",
             formats.percent(row["chance"]),
             formats.percent(row["expected_attainment"]),
             f"{row['territory_effect'] * 100:+.0f}",
             f"{row['skill_effect'] * 100:+.0f}",
             f"±{row['luck_deviation'] * 100:.0f}",
-            *(formats.percent(row[name]) for name in ("luck", "territory", "skill", "market")),
         ]
         for row in fairness(briefing).sort_values("chance", kind="stable").to_dict("records")
     ]
-    header = ["rep", "quota", "chance", "expected attainment", "territory", "skill", "luck"]
-    header += ["luck, share", "territory, share", "skill, share", "market, share"]
+    unit = "" if briefing.currency == formats.NO_CURRENCY else f", {briefing.currency}"
+    header = ["rep", f"quota{unit}", "chance", "expected attainment", "territory", "skill", "luck"]
     return formats.table(header, rows) + (
         "\n\n*territory*, *skill*: points of attainment above or below the team's average; *luck*: one "
-        "standard deviation, in points; *shares*: of the mean squared distance from the team's average."
+        "standard deviation, in points."
     )
 
 
@@ -130,11 +129,12 @@ def luck_sentence(briefing: Briefing) -> str:
         )
     outside = table[(table["attainment"] < table["low"]) | (table["attainment"] > table["high"])]
     inside, expected = len(table) - len(outside), round(0.2 * len(table))
+    were = "1 was" if len(outside) == 1 else f"{len(outside)} were"
     basis = "quota" if table["based_on"].iloc[0] == "quota" else "forecast (the export has no quotas)"
     text = (
         f"**{inside} of {reps(len(table))} booked in {briefing.quarter} what luck alone explains**: inside "
         f"the range that history let expect in 8 of 10 cases, each against the own {basis}. "
-        f"By chance about {expected} would be outside; {len(outside)} were"
+        f"By chance about {expected} would be outside; {were}"
     )
     if outside.empty:
         return f"{text}."

@@ -18,11 +18,13 @@ from salessim.pay import PayCosts, Payout, PayPlan, RolePay
 __all__ = [
     "PayReport",
     "earnings",
+    "ote",
     "pay_by_rep",
     "pay_costs_frame",
     "pay_findings",
     "pay_plan_text",
     "pay_table",
+    "pay_texts",
     "pay_trace",
     "pay_warnings",
     "prepare_pay",
@@ -145,9 +147,8 @@ def _chosen(briefing: Briefing, name: str, *, given: bool) -> tuple[PayPlan, str
     ote = float(f"{quota / QUOTA_TO_OTE:.2g}")
     fitted = fitted_to(plan, roles=roles, on_target_earnings=ote)
     what = f"the shipped plan “{plan.name}”" if given else f"no pay plan was given; “{plan.name}” stands in"
-    ratio = f"{QUOTA_TO_OTE:.0f}"
     return fitted, (
-        f"{what}: its OTE is set to {briefing.money(ote)} a year, a {ratio}th of the recommended annual "
+        f"{what}: its OTE is set to {briefing.money(ote)} a year, a fifth of the recommended annual "
         f"quota of {briefing.money(quota)} (field norm: quota 4 to 6 × OTE)"
     )
 
@@ -192,14 +193,15 @@ def fitted_to(plan: PayPlan, *, roles: Sequence[str], on_target_earnings: float)
 def pay_findings(report: PayReport) -> str:
     """What the plan costs and what it does, in sentences (Markdown)."""
     b, costs = report.briefing, report.costs
-    low, high = costs.total.p10, costs.total.p90
+    low, high, norm = costs.total.p10, costs.total.p90, pay.FIELD_NORMS["cost_of_sales"]
     at_ote, top = costs.share_at_ote, costs.top_share
     lines = [
         f"**“{report.plan.name}” costs {b.money(costs.total.p50)} from {report.span}** ({b.money(low)} to "
         f"{b.money(high)} in 8 of 10 cases, {formats.count(costs.trials)} trials): "
         f"{formats.percent(costs.cost_of_sales.p50, digits=1)} of bookings, "
         f"{formats.percent(costs.cost_of_sales.p10, digits=1)} to "
-        f"{formats.percent(costs.cost_of_sales.p90, digits=1)}.",
+        f"{formats.percent(costs.cost_of_sales.p90, digits=1)} (in the field about "
+        f"{formats.percent(norm.low, digits=1)} of revenue, all sales pay: {norm.cited()}).",
         f"**{formats.percent(at_ote.mean)} of {reps(len(costs.reps))} are expected to earn their OTE or "
         f"more** ({formats.percent(at_ote.p10)} to {formats.percent(at_ote.p90)}). The best-paid rep earns "
         f"{b.money(costs.top_pay.p50)}, in one of a hundred cases more than {b.money(costs.top_pay.p99)}, "
@@ -234,14 +236,16 @@ def _comparison(report: PayReport) -> list[str]:
     if report.other_payout is None:
         return []
     b, found = report.briefing, pay.compare_plans(report.payout, report.other_payout)
-    mean = found.difference.mean
-    word = "more" if mean >= 0 else "less"
+    gap = found.difference
+    word, sign = ("more", 1) if gap.mean >= 0 else ("less", -1)
+    known = sorted((sign * gap.mean_low, sign * gap.mean_high))
+    luck = sorted((sign * gap.p10, sign * gap.p90))
     return [
-        f"**“{found.plan_b}” would cost {b.money(abs(mean))} {word} on the same luck** (mean; 80 % interval "
-        f"of the mean {b.money(found.difference.mean_low)} to {b.money(found.difference.mean_high)}; from "
-        f"trial to trial {b.money(found.difference.p10)} to {b.money(found.difference.p90)}). It is the "
-        f"dearer plan with probability {formats.percent(found.probability_b_costs_more)}; on average "
-        f"{reps(found.gain)} would earn more and {formats.count(found.lose)} less."
+        f"**“{found.plan_b}” would cost {b.money(abs(gap.mean))} {word} on the same luck** (mean, known to "
+        f"{b.money(known[0])} to {b.money(known[1])}; {b.money(luck[0])} to {b.money(luck[1])} {word} in 8 "
+        f"of 10 cases). It is the dearer plan with probability "
+        f"{formats.percent(found.probability_b_costs_more)}; on average {reps(found.gain)} would earn more and "
+        f"{formats.count(found.lose)} less."
     ]
 
 
@@ -304,35 +308,46 @@ def pay_table(report: PayReport) -> str:
         for row in table[table["attainment"].notna()].to_dict("records"):
             rows.append(
                 [
-                    plan.name,
-                    row["role"],
+                    plan.name if len(report.annual_quota) == 1 else f"{plan.name}, {row['role']}",
                     formats.percent(row["attainment"]),
-                    formats.money(row["bookings"], report.briefing.currency),
-                    formats.money(row["commission"], report.briefing.currency),
-                    formats.money(row["total"], report.briefing.currency),
+                    *(f"{row[name]:,.0f}" for name in ("bookings", "commission", "total")),
                     formats.percent(row["effective_rate"], digits=1),
                     formats.percent(row["share_of_ote"]),
                 ]
             )
-    header = ["plan", "role", "attainment", "bookings", "commission", "pay", "effective rate", "of OTE"]
-    return formats.table(header, rows) + (
+    unit = _unit(report.briefing)
+    header = ["plan", "attainment", f"bookings{unit}", f"commission{unit}", f"pay{unit}"]
+    return formats.table([*header, "effective rate", "of OTE"], rows) + (
         "\n\nPer year, at the same attainment in every period; SPIFs, draws and clawbacks depend on deals "
         "and are left out. *effective rate*: commission ÷ bookings."
     )
 
 
+def _unit(briefing: Briefing) -> str:
+    return "" if briefing.currency == formats.NO_CURRENCY else f", {briefing.currency}"
+
+
 def earnings(report: PayReport) -> pd.DataFrame:
     """Pay against attainment for the role with the most reps, for :func:`salessim.charts.earnings_curve`:
     columns attainment, pay (per year), marginal_rate, plan."""
-    annual = report.annual_quota
-    team = pd.Series([rep.role for rep in report.briefing.scenario.team()])
-    role = str(team[team.isin(list(annual))].mode().iloc[0])
+    annual, role = report.annual_quota, _largest_role(report)
     frames = [
         pay.earnings_curve(plan, role=role, annual_quota=annual[role]).assign(plan=plan.name)
         for plan in (report.plan, report.other)
         if plan is not None
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def ote(report: PayReport) -> float:
+    """OTE of the role whose earnings are drawn, per year in currency."""
+    return report.plan.role(_largest_role(report)).on_target_earnings
+
+
+def _largest_role(report: PayReport) -> str:
+    """The role that carries quotas and has the most reps."""
+    team = pd.Series([rep.role for rep in report.briefing.scenario.team()])
+    return str(team[team.isin(list(report.annual_quota))].mode().iloc[0])
 
 
 def pay_costs_frame(report: PayReport) -> pd.DataFrame:
@@ -347,19 +362,18 @@ def pay_costs_frame(report: PayReport) -> pd.DataFrame:
 
 def pay_by_rep(report: PayReport) -> str:
     """What each rep may earn over the simulated quarters (Markdown table), by the recommended quotas."""
-    currency = report.briefing.currency
     rows = [
         [
             row["rep"],
-            row["role"],
-            formats.money(row["on_target_earnings"], currency),
-            formats.money(row["p50"], currency),
-            formats.span(row["p10"], row["p90"], "money", currency),
+            f"{row['on_target_earnings']:,.0f}",
+            f"{row['p50']:,.0f}",
+            f"{row['p10']:,.0f} to {row['p90']:,.0f}",
             formats.percent(row["chance_of_ote"]),
         ]
         for row in report.costs.reps.sort_values("mean", ascending=False).to_dict("records")
     ]
-    header = ["rep", "role", "OTE", "pay (P50)", "P10 to P90", "chance of OTE"]
+    unit = _unit(report.briefing)
+    header = ["rep", f"OTE{unit}", f"pay (P50){unit}", "P10 to P90", "chance of OTE"]
     return formats.table(header, rows) + f"\n\nOver {report.span}; OTE for the time on the payroll."
 
 
@@ -435,6 +449,27 @@ def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
         f"{attained}.\n\n"
         + formats.table(["part", "rule", "deal", f"basis{unit}", "rate", f"amount{unit}"], rows)
     )
+
+
+def pay_texts(report: PayReport) -> dict[str, object]:
+    """Figures of the pay plan as texts, for pages of the sales book."""
+    b, costs = report.briefing, report.costs
+    found = pay.accelerator_cost(report.payout, gross_margin=report.gross_margin)
+    ratios = [
+        quota / report.plan.role(role).on_target_earnings for role, quota in report.annual_quota.items()
+    ]
+    return {
+        "pay_plan_name": report.plan.name
+        + ("" if not report.notes else " (a stand-in, see the pay chapter)"),
+        "pay_cost": (
+            f"{b.money(costs.total.p50)} from {report.span} ({b.money(costs.total.p10)} to "
+            f"{b.money(costs.total.p90)} in 8 of 10 cases)"
+        ),
+        "cost_of_sales": f"{formats.percent(costs.cost_of_sales.p50, digits=1)} of bookings",
+        "share_at_ote": f"{formats.percent(costs.share_at_ote.mean)} (n = {reps(len(costs.reps))})",
+        "quota_to_ote": " and ".join(dict.fromkeys(formats.ratio(ratio) for ratio in ratios)),
+        "accelerator_cost": b.money(found.cost.mean) if found.cost.mean > 0 else "nothing (there are none)",
+    }
 
 
 def shipped_pay_plans() -> str:

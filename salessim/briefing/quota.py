@@ -8,16 +8,18 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from salessim import formats, measures
+from salessim.briefing.fairness import fairness
 from salessim.briefing.prepared import Briefing, bullets, reps
 from salessim.calibrate import LEVEL, Parameter
 from salessim.engine import HORIZON, simulate
 from salessim.errors import PlanError
 from salessim.model import Scenario
-from salessim.plans import MIDDLE, Lever, QuotaScore, plan_for_share, quota_weights, score, with_lever
+from salessim.plans import MIDDLE, Lever, QuotaScore, plan_for_share, quota_weights, quotas, score, with_lever
 
-__all__ = ["assumptions", "quota_findings", "quota_texts", "quotas_by_quarter", "robustness"]
+__all__ = ["assumptions", "quota_findings", "quota_list", "quota_texts", "quotas_by_quarter", "robustness"]
 
 #: A probability from which on landing in the band is the rule.
 LIKELY = 0.8
@@ -238,6 +240,14 @@ def _row(briefing: Briefing, period: str, name: str) -> list[object]:
     ]
 
 
+def quota_list(briefing: Briefing) -> pd.DataFrame:
+    """The recommended quotas of all simulated quarters as a list: rep, period, quota (currency, whole cents);
+    quarters without a quota are left out."""
+    table = quotas(briefing.recommended, briefing.scenario).round(2)
+    long = table.reset_index().melt("rep", var_name="period", value_name="quota").dropna()
+    return long.sort_values(["rep", "period"], ignore_index=True)
+
+
 def quota_texts(briefing: Briefing) -> dict[str, object]:
     """Figures of the recommended plan as texts, for pages of the sales book; None: no such figure."""
     b, s = briefing, briefing.advised
@@ -253,8 +263,17 @@ def quota_texts(briefing: Briefing) -> dict[str, object]:
         "probability_band": formats.percent(s.probability_band),
         "probability_plan": plan,
         "over_assignment": _over(s.over_assignment) if plan else None,
+        "chance_range": (
+            f"{formats.percent(s.reps['chance'].min())} to {formats.percent(s.reps['chance'].max())}"
+        ),
+        "luck_share": _shares_of_causes(b),
     }
     return texts if b.quota_found else dict.fromkeys(texts)
+
+
+def _shares_of_causes(briefing: Briefing) -> str:
+    mean = fairness(briefing)[["luck", "territory", "skill", "market"]].mean().sort_values(ascending=False)
+    return ", ".join(f"{name} {formats.percent(share)}" for name, share in mean.items())
 
 
 def _over(over_assignment: float) -> str:

@@ -14,16 +14,19 @@ from salessim.errors import PlanError
 from salessim.plans import Contrast, RaiseRule, RuleLaboratory
 
 __all__ = [
+    "FALSE_ALARM",
     "attainment_history",
     "contrast_of_the_quarter",
     "judged_quarters",
     "laboratory",
     "laboratory_frame",
+    "laboratory_notes",
     "laboratory_table",
     "past_attainment",
     "raise_findings",
     "raise_rule",
     "raise_table",
+    "rule_text",
 ]
 
 #: Histories that the laboratory simulates for each improvement.
@@ -148,6 +151,12 @@ def laboratory_table(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
     )
 
 
+def laboratory_notes(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
+    """What the laboratory assumes, and what is odd about its figures (Markdown)."""
+    lab = laboratory(briefing, rule=rule)
+    return f"{formats.count(lab.trials)} simulated histories per column. " + " ".join(lab.notes)
+
+
 def raise_rule(
     *, quarters_in_a_row: int = 2, share_of_team: float = 0.80, margin: float = 0.25, margin_is: str = ""
 ) -> RaiseRule:
@@ -170,15 +179,20 @@ def raise_findings(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
     lines.append("**" + str(mine["sentence"].iloc[0]).rstrip(".") + ".**")
     advice = plans.threshold_for(lab, reps=number, false_alarm=FALSE_ALARM)
     lines.append(f"For this team: {advice.sentence}")
-    return bullets([*lines, *lab.notes])
+    return bullets(lines)
+
+
+def rule_text(*, rule: RaiseRule = RULE) -> str:
+    """The rule in words."""
+    row = "1 quarter" if rule.quarters_in_a_row == 1 else f"{rule.quarters_in_a_row} quarters in a row"
+    return (
+        f"{formats.percent(rule.share_of_team)} of the team above quota in {row}, "
+        f"by {formats.percent(rule.margin)} on average ({rule.margin_is})"
+    )
 
 
 def _fired(briefing: Briefing, rule: RaiseRule) -> str:
-    table = _rule_on_history(briefing, rule)
-    text = (
-        f"{formats.percent(rule.share_of_team)} of the team above quota in {rule.quarters_in_a_row} quarters "
-        f"in a row, by {formats.percent(rule.margin)} on average ({rule.margin_is})"
-    )
+    table, text = _rule_on_history(briefing, rule), rule_text(rule=rule)
     if table.empty:
         return f"The rule for raising the bar ({text}) needs quotas of past quarters; the export has none."
     fired = table.loc[table["fires"], "period"].tolist()

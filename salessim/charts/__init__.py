@@ -11,25 +11,34 @@ no currency) is not written.
 
 from __future__ import annotations
 
+from salessim.charts.pay import earnings_curve, pay_cost_range
 from salessim.charts.pipeline import bookings_forecast, funnel, lead_funnel, pipeline_age
-from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_tradeoff
+from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_gap, quota_tradeoff
 from salessim.charts.results import bookings_by_quarter, measure_by_quarter, win_rates
+from salessim.charts.rules import attainment_history, attainment_strip, rule_laboratory, variance_split
 from salessim.charts.style import save, use_style
 from salessim.charts.team import capacity_ramp, ramp_curve
 
 __all__ = [
     "attainment_by_rep",
     "attainment_distribution",
+    "attainment_history",
+    "attainment_strip",
     "bookings_by_quarter",
     "bookings_forecast",
     "capacity_ramp",
+    "earnings_curve",
     "funnel",
     "lead_funnel",
     "measure_by_quarter",
+    "pay_cost_range",
     "pipeline_age",
+    "quota_gap",
     "quota_tradeoff",
     "ramp_curve",
+    "rule_laboratory",
     "save",
     "use_style",
+    "variance_split",
     "win_rates",
 ]

@@ -1,9 +1,11 @@
-"""Charts of a quota plan: how many reps will make it, what a higher quota costs, and rep by rep."""
+"""Charts of a quota plan: how many reps will make it, what a higher quota costs, what closes the gap."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -11,6 +13,9 @@ from matplotlib.axes import Axes
 
 from salessim import formats
 from salessim.charts.canvas import (
+    SIZE,
+    SMALL,
+    Floats,
     Line,
     Sheet,
     column_beside,
@@ -21,11 +26,11 @@ from salessim.charts.canvas import (
     rows_height,
     scale,
 )
-from salessim.charts.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, PALE, styled
+from salessim.charts.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, PALE, SKY, styled
 from salessim.charts.words import chance, in_currency, money, number, shortened, to_share
 from salessim.errors import ParameterError
 
-__all__ = ["attainment_by_rep", "attainment_distribution", "quota_tradeoff"]
+__all__ = ["attainment_by_rep", "attainment_distribution", "quota_gap", "quota_tradeoff"]
 
 _NO_QUOTA = "No rep has a quota in this period"
 
@@ -102,10 +107,16 @@ def quota_tradeoff(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """What a higher quota costs: fewer attain, and the team is less likely to book what is asked [B1, B6].
+    """What a higher quota costs: fewer attain, plans get less likely, pay takes less of bookings [B1, B6].
+
+    The quotas at which the expected share attaining lies in the band are shaded and named. What pay takes
+    of bookings stands in a panel of its own below, as its scale is another; on axes of the caller only the
+    upper panel is drawn, and the finding leaves pay out.
 
     Args:
         curve: columns quota, share_attaining, probability_band, probability_sum (fractions; NaN: not known).
+            Optional: probability_plan, the chance of the team plan; pay_cost_share, expected base and
+            variable pay ÷ bookings, with its interval pay_cost_low and pay_cost_high.
         recommended_quota: the quota to mark.
         currency: ISO code of the quotas.
         band: share of reps attaining that counts as healthy.
@@ -121,7 +132,15 @@ def quota_tradeoff(
     'At a quota of EUR 100k, 66 % of reps attain; the share lands in 60–75 % with probability 60 %'
     """
     rows = known(curve, ["quota", "share_attaining"]).sort_values("quota", ignore_index=True)
-    sheet = Sheet.on(ax, title=title)
+    costs = known(rows, ["pay_cost_share"]) if "pay_cost_share" in rows and ax is None else rows.head(0)
+    lower: Axes | None = None
+    if costs.empty:
+        sheet = Sheet.on(ax, title=title, height=4.4)
+    else:
+        _, (upper, lower) = plt.subplots(
+            2, 1, figsize=(6.4, 6.0), sharex=True, gridspec_kw={"height_ratios": [2.4, 1]}
+        )
+        sheet = Sheet(upper, own=True, title=title)
     if rows.empty:
         return sheet.nothing("No quota has been scored")
     ax = sheet.ax
@@ -133,15 +152,17 @@ def quota_tradeoff(
     ax.axhspan(*band, color=PALE, alpha=0.8, zorder=0)
     room = 0.03 * (quota[-1] - quota[0]) or 0.05 * quota[0] or 1.0
     ax.set_xlim(quota[0] - room, quota[-1] + room)
-    ax.set_ylim(0, 1.14)
+    span = _quotas_in_band(quota, floats(rows["share_attaining"]), band)
+    ax.set_ylim(0, 1.29 if span else 1.14)
     drawn: list[Line] = []
     at: dict[str, float] = {}
     for key, text, colour, dashes in (
         ("share_attaining", "share of reps attaining", BLUE, "-"),
         ("probability_band", f"chance of {to_share(band)}", ORANGE, "--"),
         ("probability_sum", "chance to book the sum of quotas", GREEN, "-."),
+        ("probability_plan", "chance of the team plan", MUTED, ":"),
     ):
-        points = known(rows, [key])
+        points = known(rows, [key]) if key in rows else rows.head(0)
         if points.empty:
             continue
         x, y = floats(points["quota"]), floats(points[key])
@@ -149,7 +170,7 @@ def quota_tradeoff(
         at[key] = float(np.interp(recommended_quota, x, y))
         ax.scatter([recommended_quota], [at[key]], s=40, color=colour, zorder=3)
         drawn.append((x, y, text, colour))
-    ax.axvline(recommended_quota, ymax=0.985, color=INK, linewidth=1)
+    ax.axvline(recommended_quota, ymax=1.12 / ax.get_ylim()[1], color=INK, linewidth=1)
     right = recommended_quota > float(np.mean(ax.get_xlim()))
     ax.annotate(
         f"recommended: {money(recommended_quota, currency)}", (recommended_quota, 1.09),
@@ -159,14 +180,154 @@ def quota_tradeoff(
     scale(ax.xaxis, lambda amount: money(amount, ""), grid=False)
     fifths = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     ax.set_yticks(fifths, [formats.percent(share) for share in fifths])
-    ax.set_xlabel(f"Quota of a fully ramped rep{in_currency(currency)}")
+    (lower or ax).set_xlabel(f"Quota of a fully ramped rep{in_currency(currency)}")
     attaining = formats.percent(at["share_attaining"])
     finding = f"At a quota of {money(recommended_quota, currency)}, {attaining} of reps attain"
     if "probability_band" in at:
         finding += f"; the share lands in {to_share(band)} with probability {chance(at['probability_band'])}"
+    if lower:
+        taken = _pay_panel(lower, costs, recommended_quota=recommended_quota)
+        finding += f"; pay takes {formats.percent(taken, digits=1)} of bookings"
     ax = sheet.finish(finding, about=f"Share or probability; shaded: healthy band {to_share(band)}")
-    label_lines(ax, drawn, avoid=[(np.full(2, recommended_quota), np.array([0.0, 1.0]))])
+    if span:
+        _shade_range(ax, span, quota, currency=currency, band=band)
+    # letters hang over the edge of the room that a label is given: a level line is kept a little further off
+    level = [(x, y + off) for x, y, *_ in drawn for off in (-0.03, 0.03) if np.ptp(y) < 0.01]
+    label_lines(ax, drawn, avoid=[(np.full(2, recommended_quota), np.array([0.0, 1.0])), *level])
     return ax
+
+
+def _quotas_in_band(quota: Floats, share: Floats, band: tuple[float, float]) -> tuple[float, float] | None:
+    """Least and highest quota of the curve at which the share attaining lies in the band; None: nowhere."""
+    falling = np.minimum.accumulate(share)[::-1]  # a higher quota never helps: a rise is rounding
+    if falling[-1] < band[0] or falling[0] > band[1]:
+        return None
+    last, first = np.interp(band, falling, quota[::-1])
+    return float(first), float(last)
+
+
+def _shade_range(
+    ax: Axes, span: tuple[float, float], quota: Floats, *, currency: str, band: tuple[float, float]
+) -> None:
+    """Shade the quotas that put the share in the band, and name them above, inside the axes."""
+    first, last = (money(end, currency) for end in span)
+    if span[0] <= quota[0]:
+        named = f"up to {last}" if span[1] < quota[-1] else "at every quota shown"
+    elif span[1] >= quota[-1]:
+        named = f"{first} and more"
+    else:
+        named = first if first == last else f"{first}–{money(span[1], '')}"
+    ax.axvspan(*span, ymax=1.185 / ax.get_ylim()[1], color=PALE, alpha=0.6, zorder=0)
+    text = ax.text(
+        sum(span) / 2, 1.235, f"{to_share(band)} make it: {named}", ha="center", va="center", color=BLUE,
+        weight="semibold",
+    )  # fmt: skip
+    frame, half = ax.get_window_extent(), text.get_window_extent().width / 2
+    middle = ax.transData.transform((sum(span) / 2, 0))[0]
+    inside = np.clip(middle, frame.x0 + half, max(frame.x0 + half, frame.x1 - half))
+    text.set_x(ax.transData.inverted().transform((inside, 0))[0])
+
+
+def _pay_panel(ax: Axes, costs: pd.DataFrame, *, recommended_quota: float) -> float:
+    """Draw what pay takes of bookings against quota; the share at the recommended quota."""
+    quota, share = floats(costs["quota"]), floats(costs["pay_cost_share"])
+    about, ends = "Pay as a share of bookings", [share]
+    if {"pay_cost_low", "pay_cost_high"} <= set(costs.columns):
+        low, high = floats(costs["pay_cost_low"]), floats(costs["pay_cost_high"])
+        if np.isfinite(low + high).any():
+            ax.fill_between(quota, low, high, color=SKY, alpha=0.45)
+            about, ends = f"{about}; shaded: P10 to P90", [share, low, high]
+    ax.plot(quota, share, color=BLUE, marker="o" if len(quota) == 1 else None)
+    taken = float(np.interp(recommended_quota, quota, share))
+    ax.axvline(recommended_quota, color=INK, linewidth=1)
+    ax.scatter([recommended_quota], [taken], s=40, color=BLUE, zorder=3)
+    least, most = (float(end(np.concatenate(ends))) for end in (np.nanmin, np.nanmax))
+    room = 0.15 * (most - least) or 0.2 * abs(most) or 0.01
+    ax.set_ylim(max(0.0, least - room) if least >= 0 else least - room, most + 2.2 * room)
+    right = recommended_quota > float(np.mean(ax.get_xlim()))
+    ax.annotate(
+        formats.percent(taken, digits=1), (recommended_quota, 1), (-6 if right else 6, -2),
+        xycoords=("data", "axes fraction"), textcoords="offset points", ha="right" if right else "left",
+        va="top", color=BLUE, weight="semibold",
+    )  # fmt: skip
+    scale(ax.yaxis, lambda tick: formats.percent(tick, digits=int(round(tick * 100, 6) % 1 > 0)), most=3)
+    ax.set_title(about, loc="left", size=SIZE, weight="normal", color=MUTED)
+    return taken
+
+
+@styled()
+def quota_gap(
+    frame: pd.DataFrame,
+    *,
+    gap: float = math.nan,
+    currency: str = formats.NO_CURRENCY,
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """What would close the gap to the company's plan, one lever at a time, the smallest change first [B1].
+
+    Args:
+        frame: columns lever, change_needed (fraction of today's value: 0.18 is 18 % more, negative is less;
+            NaN: this lever cannot close the gap alone) and note (text, may be empty or absent).
+        gap: what is missing to the plan, said in the description; NaN: not known.
+        currency: ISO code of the gap.
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> frame = pd.DataFrame({"lever": ["leads", "win rate"], "change_needed": [0.18, 0.09], "note": ""})
+    >>> quota_gap(frame, currency="EUR").get_label()
+    'Win rate closes the gap with the smallest change: +9 %'
+    """
+    size = frame["change_needed"].to_numpy(dtype=np.float64)
+    size = np.where(np.isfinite(size), np.abs(size), np.inf)
+    rows = frame.iloc[np.argsort(-size, kind="stable")].reset_index(drop=True)  # the smallest on top
+    sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.5))
+    if rows.empty:
+        return sheet.nothing("No lever has been tried")
+    if not np.nan_to_num(floats(rows["change_needed"]), nan=1.0).any():
+        return sheet.nothing("The plan is within reach: no lever has to move")
+    ax = sheet.ax
+    change = floats(rows["change_needed"])
+    closes = np.isfinite(change)
+    length = np.where(closes, np.abs(change), 0.0)
+    longest = float(length.max()) or 1.0
+    best = np.arange(len(rows)) == len(rows) - 1
+    ax.barh(np.arange(len(rows)), length, height=0.62, color=np.where(best & closes, BLUE, SKY))
+    notes = rows["note"] if "note" in rows else pd.Series("", index=rows.index)
+    for row, (lever, note) in enumerate(zip(rows["lever"], notes, strict=True)):
+        name, about = shortened(lever), "" if pd.isna(note) else str(note).strip()
+        ax.annotate(
+            f"{_signed(change[row])} {name}" if closes[row] else f"{name}: cannot close the gap alone",
+            (length[row], row), (6, 6 if about else 0), textcoords="offset points", va="center",
+            weight="semibold" if closes[row] else "normal", color=INK if closes[row] else MUTED,
+        )  # fmt: skip
+        if about:
+            ax.annotate(
+                shortened(about, most=48), (length[row], row), (6, -7), textcoords="offset points",
+                va="center", size=SMALL, color=MUTED,
+            )  # fmt: skip
+    ax.axvline(0, color=MUTED, linewidth=1)
+    ax.set_xlim(0, longest * 2.4)  # the longest bar leaves its label more than half of the width
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.yaxis.set_visible(False)
+    ax.xaxis.set_visible(False)
+    ax.spines["bottom"].set_visible(False)
+    if closes.any():
+        first = shortened(rows["lever"].iloc[-1])
+        finding = (
+            f"{first[:1].upper()}{first[1:]} closes the gap with the smallest change: {_signed(change[-1])}"
+        )
+    else:
+        finding = "No lever closes the gap alone"
+    missing = f" of {money(gap, currency)}" if math.isfinite(gap) else ""
+    return sheet.finish(finding, about=f"Change of one lever that alone closes the gap{missing} to the plan")
+
+
+def _signed(share: float) -> str:
+    """A change with its sign, small ones with a digit."""
+    digits = 1 if abs(share) < 0.0995 and round(share * 100, 1) % 1 else 0
+    text = formats.percent(abs(share), digits=digits)
+    return f"{'−' if share < 0 else '+'}{text}"
 
 
 @styled()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from charset_normalizer import from_bytes
 
 from salessim.errors import DataError, listed
@@ -25,6 +26,7 @@ __all__ = [
     "header_key",
     "open_text",
     "pick_delimiter",
+    "read_columns",
     "records",
     "required_headers_missing",
 ]
@@ -295,6 +297,27 @@ def records(text: str, *, delimiter: str) -> Records:
             malformed.append(Malformed(number, f"quotes do not match: {_shortened(lines[begun])!r}"))
             begun += 1
     return Records(header, tuple(values), tuple(rows), tuple(malformed))
+
+
+def read_columns(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a delimited file as text, under the names asked for; a blank cell is "".
+
+    Raises:
+        DataError: the file cannot be read, a column is missing, or records do not fit the header (named).
+    """
+    file = open_text(path)
+    delimiter, found = pick_delimiter(file.text, expected=columns)
+    if problem := required_headers_missing(file.name, found=found, required=columns, optional=()):
+        raise DataError(problem)
+    read = records(file.text, delimiter=delimiter)
+    if read.malformed:
+        faults = [f"{file.name}: row {bad.row}: {bad.problem}" for bad in read.malformed]
+        more = f"\n… and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise DataError("\n".join(faults[:5]) + more)
+    keys = [header_key(header) for header in read.header]
+    places = [keys.index(header_key(column)) for column in columns]
+    rows = [[record[place] for place in places] for record in read.values]
+    return pd.DataFrame(rows, columns=list(columns), dtype="object")
 
 
 def _lines(text: str) -> list[str]:

@@ -468,7 +468,11 @@ def _remarks(found: Contrast, *, left_out: int) -> tuple[str, ...]:
         remarks.append(
             f"The team missed its plan by {formats.percent(1 - found.team_attainment)}, a little only."
         )
-    elif found.case == "too hard" and found.over_assignment < -TOLERANCE:
+    elif (
+        found.case == "too hard"
+        and found.over_assignment < -TOLERANCE
+        and found.team_attainment < found.thresholds.plan_missed_below
+    ):
         remarks.append(
             "The quotas are too hard and do not even add up to the plan: the team is too small for it."
         )

@@ -415,11 +415,15 @@ def threshold_for(
         table=table,
         sentence=(
             f"With {reps} reps, {formats.percent(advised.share_of_team)} of the team and "
-            f"{advised.quarters_in_a_row} quarter(s) in a row, {needed}: by luck the rule then "
+            f"{_in_a_row(advised)}, {needed}: by luck the rule then "
             f"fires in at most {formats.percent(false_alarm)} of histories of {lab.quarters} "
             f"quarters{_noticed(mine)}."
         ),
     )
+
+
+def _in_a_row(rule: RaiseRule) -> str:
+    return "1 quarter" if rule.quarters_in_a_row == 1 else f"{rule.quarters_in_a_row} quarters in a row"
 
 
 def _smallest_margin(rule: RaiseRule, figures: QuarterFigures, false_alarm: float) -> RaiseRule:
