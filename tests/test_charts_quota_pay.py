@@ -501,10 +501,10 @@ def test_variance_split_gives_the_mean_over_the_reps() -> None:
     assert [bar.get_x() for bar in bars] == pytest.approx([0, 0.62, 0.86])
     skilled = rows.assign(luck=[0.2, 0.3], skill=[0.7, 0.46])
     assert charts.variance_split(skilled).get_label() == (
-        "Skill decides 58 % of whether reps make quota; luck 25 %"
+        "Skill makes up 58 % of what moves attainment, luck 25 %"
     )
     assert charts.variance_split(rows[["rep", "luck"]]).get_label() == (
-        "Luck decides 71 % of whether reps make quota"
+        "Luck makes up 71 % of what moves attainment"
     )
 
 

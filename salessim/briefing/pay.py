@@ -244,8 +244,8 @@ def _comparison(report: PayReport) -> list[str]:
         f"**“{found.plan_b}” would cost {b.money(abs(gap.mean))} {word} on the same luck** (mean, known to "
         f"{b.money(known[0])} to {b.money(known[1])}; {b.money(luck[0])} to {b.money(luck[1])} {word} in 8 "
         f"of 10 cases). It is the dearer plan with probability "
-        f"{formats.percent(found.probability_b_costs_more)}; on average {reps(found.gain)} would earn more and "
-        f"{formats.count(found.lose)} less."
+        f"{formats.percent(found.probability_b_costs_more)}; on average {reps(found.gain)} would earn more "
+        f"and {formats.count(found.lose)} less."
     ]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from salessim import formats, plans
 from salessim.briefing.prepared import Briefing, reps
+from salessim.engine import HORIZON
 from salessim.plans import Solution, main_segments
 
 __all__ = ["gap", "gap_table", "solved_text", "ways", "ways_table"]
@@ -170,7 +171,7 @@ def gap(
 ) -> pd.DataFrame:
     """Levers that close the gap to the company's plan (or to other bookings), as
     :func:`salessim.plans.closing_the_gap` has them; empty where no team plan is stated."""
-    when = period or briefing.quota_period
+    when = period or HORIZON
     aimed = briefing.plan.team_plan(briefing.scenario, when) if target is None else target
     if not math.isfinite(aimed):
         return pd.DataFrame(columns=["lever", "change_needed", "note"])
@@ -186,18 +187,20 @@ def gap_table(
         briefing: the report.
         target: bookings to reach; None for the team plan.
         chance: wanted chance of reaching them.
-        period: a simulated quarter, or "horizon"; "" for the one that quotas are set for.
+        period: a simulated quarter; "" or "horizon" for all of them together.
     """
     table = gap(briefing, target=target, chance=chance, period=period)
     if table.empty:
         return "No team plan is stated, so there is no gap to close."
-    when = period or briefing.quota_period
+    when, periods = period or HORIZON, briefing.outcome.periods
     aimed = briefing.plan.team_plan(briefing.scenario, when) if target is None else target
-    what = "the company's plan" if briefing.plan_given else f"what {briefing.quarter} booked"
+    times = f"{len(periods)} times " if when == HORIZON else ""
+    what = "the company's plan" if briefing.plan_given else f"{times}what {briefing.quarter} booked"
+    span = f"{periods[0]} to {periods[-1]}" if when == HORIZON else when
     named = "" if target else f" ({what})"
     now, often = table["chance_now"].iloc[0], f"with a chance of {formats.percent(chance)}"
     has = (
-        f"**{briefing.money(aimed)} in {period or briefing.quota_period_name}{named} has a chance of "
+        f"**{briefing.money(aimed)} in {span}{named} has a chance of "
         f"{formats.percent(now)}** with the team, the leads and the conversions of today"
     )
     if now >= chance:

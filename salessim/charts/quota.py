@@ -281,11 +281,13 @@ def quota_gap(
     size = frame["change_needed"].to_numpy(dtype=np.float64)
     size = np.where(np.isfinite(size), np.abs(size), np.inf)
     rows = frame.iloc[np.argsort(-size, kind="stable")].reset_index(drop=True)  # the smallest on top
-    sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.5))
+    needed = bool(np.nan_to_num(floats(rows["change_needed"]), nan=1.0).any())
+    sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.5) if needed else 1.0)
     if rows.empty:
         return sheet.nothing("No lever has been tried")
-    if not np.nan_to_num(floats(rows["change_needed"]), nan=1.0).any():
-        return sheet.nothing("The plan is within reach: no lever has to move")
+    if not needed:
+        sheet.ax.set_axis_off()
+        return sheet.finish("The plan is within reach: no lever has to move", about="")
     ax = sheet.ax
     change = floats(rows["change_needed"])
     closes = np.isfinite(change)

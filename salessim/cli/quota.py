@@ -84,7 +84,7 @@ def gap(
     plan: PlanPath = "",
     target: Annotated[float, typer.Option(help="Bookings to reach; left out: the team plan.")] = 0.0,
     chance: Annotated[float, typer.Option(help="Wanted chance of reaching them.")] = 0.8,
-    period: Period = "",
+    period: Annotated[str, typer.Option(help="Quarter; left out: all simulated quarters.")] = "",
 ) -> None:
     """Say which levers close the gap to the company's plan: leads, win rate, deal size, reps, ramp."""
     from salessim import briefing
