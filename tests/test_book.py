@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from myst_parser.docutils_ import Parser
 
-from salessim import book, crm, formats, measures
+from salessim import allocation, book, crm, formats, measures, pay, plans
 from salessim.errors import ReportError
 from salessim.library import example_crm, example_scenario
 from salessim.model import Scenario
@@ -32,6 +32,14 @@ QUOTA = {
     "probability_band": "46 %",
     "probability_plan": "71 %",
     "over_assignment": "9 %",
+    "chance_range": "41 % to 88 %",
+    "luck_share": "luck 69 %, territory 27 %, skill 3 %, market 2 %",
+    "pay_plan_name": "50/50 with accelerators",
+    "pay_cost": "EUR 1.21m from 2026Q3 to 2027Q2",
+    "cost_of_sales": "22.7 % of bookings",
+    "share_at_ote": "73 % (n = 12 reps)",
+    "quota_to_ote": "5.0×",
+    "accelerator_cost": "EUR 222k",
 }
 HEAD = "---\ntitle: Hiring\nsummary: Ahead of need.\nowner: sales manager\n---\n"
 
@@ -203,6 +211,81 @@ def test_teaching_numbers_are_right() -> None:
     assert (measures.pipeline_value(50, 150_000), measures.amount_won(10, 150_000)) == (7.5e6, 1.5e6)
     assert "50 × 150,000 = 7.5 million" in pipeline
     assert "10 × 150,000 = 1.5 million" in pipeline
+
+
+def test_pay_example_and_shipped_plans_are_right() -> None:
+    text = " ".join((PLAYBOOK / "pay-plans.md").read_text(encoding="utf-8").split())
+    example = pay.pay_at(pay.load_plan("50-50-accelerator"), annual_quota=500_000.0).set_index("attainment")
+    for attainment in (0.5, 1.0, 1.25, 1.5):
+        row = example.loc[attainment]
+        amounts = [f"{row[name]:,.0f}" for name in ("bookings", "commission", "total")]
+        start = f"| {formats.percent(attainment)} | {amounts[0]} | "
+        end = f"= {amounts[1]} | {amounts[2]} | {formats.percent(row['effective_rate'], digits=1)} |"
+        assert re.search(re.escape(start) + "[^|=]+" + re.escape(end), text)
+    for quota, commission, change in ((450_000.0, "58,333", 8_333), (550_000.0, "45,455", -4_545)):
+        paid = pay.pay_at(
+            pay.load_plan("50-50-accelerator"), annual_quota=quota, attainments=(500_000.0 / quota,)
+        )
+        assert f"{paid['commission'].iloc[0]:,.0f}" == commission
+        assert round(paid["commission"].iloc[0] - 50_000) == change
+        assert f"= {commission}: {abs(change):,} " in text
+    listed = re.findall(r"\| `([\w-]+)` \| [^|]+ \| ([\d,]+) \| ([\d,]+) \|", text)
+    assert sorted(name for name, *_ in listed) == sorted(pay.shipped_plans())
+    for name, half, above in listed:
+        plan = pay.load_plan(name)
+        table = pay.pay_at(plan, annual_quota=500_000.0)
+        seller = table[table["role"] == plan.roles[0].role].set_index("attainment")["total"]
+        assert [f"{seller[at]:,.0f}" for at in (0.5, 1.0, 1.25)] == [half, "100,000", above]
+
+
+def test_allocation_example_is_right() -> None:
+    text = " ".join((PLAYBOOK / "everyone-wins-quota.md").read_text(encoding="utf-8").split())
+    team = allocation.Hierarchy.from_table(
+        pd.DataFrame(
+            {
+                "name": ["Company", "North", "South", "Ann", "Bo", "Cy"],
+                "parent": ["", "Company", "Company", "North", "North", "South"],
+                "history": [None, None, None, 300_000.0, 100_000.0, 200_000.0],
+            }
+        )
+    )
+    plan = allocation.allocate(team, 1_200_000, over_assignment={2: 0.05}, pins={"Bo": 180_000}, year=2026)
+    table = plan.table.set_index("name")
+    assert table.loc["North", "quota"] == 800_000
+    assert table.loc["North", "people_quota"] == 840_000
+    assert table.loc["Ann", "quota"] == 660_000
+    assert (
+        "so it carries 800,000. It hands out 5 % more: 840,000. Bo is pinned at 180,000, so Ann carries"
+        in text
+    )
+    assert "660,000. Each step" in text
+
+
+def test_figures_of_the_rule_laboratory_are_those_of_the_book() -> None:
+    text = " ".join((PLAYBOOK / "everyone-wins-quota.md").read_text(encoding="utf-8").split())
+    lab = plans.rule_laboratory(
+        example_scenario(), team_sizes=(5, 10, 20, 80), improvements=(0.2,), trials=500
+    )
+    table = lab.table[lab.table["margin_is"] == "mean attainment of all"].set_index(["reps", "improvement"])
+    for reps, by_luck, noticed in ((5, 75, 95), (10, 60, 95), (20, 37, 92), (80, 7, 89)):
+        figure = "7–8 %" if reps == 80 else f"about {by_luck} %"
+        assert f"| {reps} | {figure} | about {noticed} % |" in text
+        assert table.loc[(reps, 0.0), "fires"] == pytest.approx(by_luck / 100, abs=0.06)
+        assert table.loc[(reps, 0.2), "fires"] == pytest.approx(noticed / 100, abs=0.06)
+
+
+@pytest.mark.parametrize(("quarters", "by_luck", "noticed"), [(3, 27, 76), (4, 11, 54)])
+def test_a_longer_run_does_what_the_book_says(quarters: int, by_luck: int, noticed: int) -> None:
+    text = " ".join((PLAYBOOK / "everyone-wins-quota.md").read_text(encoding="utf-8").split())
+    assert f"{by_luck} %" in text
+    assert f"{noticed} %" in text
+    rule = plans.RaiseRule(quarters_in_a_row=quarters)
+    lab = plans.rule_laboratory(
+        example_scenario(), rule=rule, team_sizes=(10,), improvements=(0.2,), trials=500
+    )
+    fires = lab.table[lab.table["margin_is"] == rule.margin_is].set_index("improvement")["fires"]
+    assert fires[0.0] == pytest.approx(by_luck / 100, abs=0.06)
+    assert fires[0.2] == pytest.approx(noticed / 100, abs=0.06)
 
 
 def test_book_on_real_data(real_data: Path) -> None:
