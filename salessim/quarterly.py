@@ -69,6 +69,8 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
             trials=report.outcome.trials,
             as_of=report.tables.as_of,
             made_up=report.scenario.made_up,
+            pay_plan=publish.Source.of(paid.plan.name, paid.plan.to_yaml()),
+            pay_trials=paid.payout.trials,
         ),
         extra_files=files,
     )

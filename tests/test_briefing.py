@@ -85,7 +85,7 @@ def test_findings_quote_the_figures_of_the_score(example: Briefing) -> None:
     assert f"{example.asked.expected_share:.0%}".replace("%", " %") in text
     assert "too hard" in text
     assert "less than the team plan" in text
-    front = briefing.key_findings(example)
+    front = briefing.key_findings(example, briefing.prepare_pay(example, trials=200))
     assert text in front
     assert briefing.pipeline_findings(example) in front
 
@@ -234,7 +234,7 @@ def everything(of: Briefing) -> str:
     """All sentences and tables of a report."""
     return "\n".join(
         [
-            briefing.key_findings(of),
+            briefing.key_findings(of, briefing.prepare_pay(of, trials=200)),
             briefing.bookings_table(of),
             briefing.forecast_table(of),
             briefing.quotas_by_quarter(of),
@@ -471,7 +471,7 @@ def test_what_became_of_the_deals_of_the_quarter(write_export: Export) -> None:
 @pytest.mark.parametrize("still_open", [0, 3])
 def test_no_sentence_has_a_hole(write_export: Export, reps: int, still_open: int) -> None:
     of = of_export(write_export, deals(reps=reps, still_open=still_open, weeks=30, per_week=2))
-    for sentence in briefing.key_findings(of).split("\n"):
+    for sentence in briefing.key_findings(of, briefing.prepare_pay(of, trials=200)).split("\n"):
         assert not re.search(r"(^|[\s*(])–([\s*),.]|$)", sentence.removeprefix("- ")), sentence
         assert "nan" not in sentence
 

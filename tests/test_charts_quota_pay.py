@@ -364,14 +364,14 @@ def test_quota_tradeoff_marks_the_quotas_that_put_the_share_in_the_band() -> Non
 def test_attainment_strip_counts_whom_luck_explains() -> None:
     draw = charts.attainment_strip
     assert draw(strip(FEW)).get_label() == (
-        "2 of 4 reps landed inside what luck alone explains; outside: Ada (below), Di (above); "
-        "luck alone puts 0.8 outside"
+        "2 of 4 reps landed inside the expected range; outside: Ada (below), Di (above); "
+        "by chance 0.8 would be outside"
     )
     assert draw(strip(FORTY)).get_label() == (
-        "30 of 40 reps landed inside what luck alone explains; outside: 5 below, 5 above; "
-        "luck alone puts 8 outside"
+        "30 of 40 reps landed inside the expected range; outside: 5 below, 5 above; "
+        "by chance 8 would be outside"
     )
-    assert draw(strip(FEW).iloc[1:3]).get_label() == "All 2 reps landed inside what luck alone explains"
+    assert draw(strip(FEW).iloc[1:3]).get_label() == "All 2 reps landed inside the expected range"
     assert draw(strip(FEW).iloc[:1]).get_label().startswith("None of 1 rep landed inside")
     assert DRAWN["attainment_strip, none yet"]().get_label() == (
         "No attainment yet; luck alone puts the typical rep between 50 % and 145 % of quota"

@@ -32,6 +32,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     example.mkdir(parents=True)
     (example / "scenario.yaml").write_text("name: example\n")
     (example / "plan.yaml").write_text("name: everyone-wins\n")
+    pay = package / "library" / "pay"
+    pay.mkdir()
+    (pay / "50-50-accelerator.yaml").write_text("name: half and half\n")
     monkeypatch.setattr(workspace, "PACKAGE", package)
     return package
 
@@ -51,6 +54,7 @@ def test_init_lays_out_a_workspace_that_reads_back(shipped: Path, tmp_path: Path
         "notebooks/01-pipeline.ipynb",
         "notebooks/02-quota-plan.ipynb",
         "plans/example.yaml",
+        "plans/pay-example.yaml",
         "playbook/glossary.md",
         "playbook/stages.md",
         "report.yaml",

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from salessim.allocation.cascade import Allocation
+from salessim.allocation.cascade import Allocation, quotas_as_csv
 from salessim.allocation.cents import Bools, Cents, Floats, amount, money_text, split
 from salessim.allocation.hierarchy import Hierarchy
 from salessim.errors import PlanError, listed
@@ -69,6 +69,8 @@ class Reconciliation:
     keeps_total: bool
     """Whether the sum of all quotas stays; else it moves towards the potential as well."""
     currency: str
+    year: int | None
+    """Fiscal year of the allocation; None: not stated."""
     table: pd.DataFrame
     """One row per node: name, parent, level, level_name, role, leaf, rollup, people, pinned, top_down
     (quota), bottom_up (potential), low, high (NaN: no range), gap (top_down − bottom_up; above zero:
@@ -96,6 +98,10 @@ class Reconciliation:
         """The reconciled quotas as a long table: rep, period, quota; quarters without one are left out."""
         kept = self.by_quarter[self.by_quarter["quota_cents"] > 0]
         return kept[["rep", "period", "quota"]].reset_index(drop=True)
+
+    def to_csv(self) -> str:
+        """The reconciled quotas as CSV text: rep, period, quota, to the cent; PlanError without a year."""
+        return quotas_as_csv(self.quotas(), self.year)
 
 
 def reconcile(
@@ -159,6 +165,7 @@ def reconcile(
         toward=float(toward),
         keeps_total=keep_total,
         currency=top_down.currency,
+        year=top_down.year,
         table=table,
         by_quarter=_by_quarter(top_down, agreed),
         notes=tuple(_notes(top_down, table, toward, keep_total)),

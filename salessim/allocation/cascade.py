@@ -45,7 +45,7 @@ from salessim.allocation.year import (
 from salessim.errors import PlanError, listed
 from salessim.formats import NO_CURRENCY, percent
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["Allocation", "allocate", "quotas_as_csv"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ class Allocation:
     currency: str
     year: int | None
     """Fiscal year; None: not stated."""
+    fiscal_year_starts_in_month: int
     periods: tuple[str, ...]
     """The four quarters, such as "2026Q1"; "Q1" without a year."""
     by: Mapping[str, float]
@@ -190,12 +191,25 @@ class Allocation:
         Raises:
             PlanError: no year was stated, so that the quarters have no names.
         """
-        if self.year is None:
-            raise PlanError("quotas cannot be written: state the year, so that their quarters have names")
-        table = self.quotas()
-        cents = np.rint(table["quota"].to_numpy() * 100).astype(np.int64)
-        exact = [f"{value // 100}.{value % 100:02d}" for value in cents.tolist()]
-        return str(table.assign(quota=exact).to_csv(index=False, lineterminator="\n"))
+        return quotas_as_csv(self.quotas(), self.year)
+
+
+def quotas_as_csv(quotas: pd.DataFrame, year: int | None) -> str:
+    """Quotas (rep, period, quota) as CSV text, to the cent.
+
+    Raises:
+        PlanError: no year was stated, so that the quarters have no names.
+
+    >>> print(quotas_as_csv(pd.DataFrame({"rep": ["Ann"], "period": ["2026Q1"], "quota": [1200.5]}), 2026))
+    rep,period,quota
+    Ann,2026Q1,1200.50
+    <BLANKLINE>
+    """
+    if year is None:
+        raise PlanError("quotas cannot be written: state the year, so that their quarters have names")
+    cents = np.rint(quotas["quota"].to_numpy() * 100).astype(np.int64)
+    exact = [f"{value // 100}.{value % 100:02d}" for value in cents.tolist()]
+    return str(quotas.assign(quota=exact).to_csv(index=False, lineterminator="\n"))
 
 
 def allocate(
@@ -328,6 +342,7 @@ def allocate(
         hierarchy=hierarchy,
         currency=currency,
         year=year,
+        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
         periods=periods,
         by=blend,
         targets=targets,

@@ -44,7 +44,7 @@ def trace(allocation: Allocation, name: str, *, period: str | None = None) -> pd
     ...     print(sentence)
     The plan of 'Acme' is EUR 1,000,000.00.
     'Acme' hands out 10.0 % more than it carries: EUR 1,100,000.00.
-    'Ann' has 300 of 400 history: 75.0 %, EUR 825,000.00.
+    'Ann' has 300 of the 400 history under 'Acme': 75.0 %, EUR 825,000.00.
     The quota of 'Ann' is EUR 825,000.00.
     """
     if period is not None and period not in allocation.periods:
@@ -214,9 +214,10 @@ def _handed_down(steps: _Steps, allocation: Allocation, up: int, at: int) -> Non
     parts = []
     for column, part in allocation.by.items():
         figure = allocation.figures[column]
-        of_all = f"{figure[at]:,.10g} of {figure[sharing].sum():,.10g} {column}"
+        of_all = f"{figure[at]:,.10g} of the {figure[sharing].sum():,.10g} {column}"
         parts.append(of_all if part == 1 else f"{of_all} (counting {percent(part)})")
-    sentence = f"'{name}' has {', '.join(parts)}: {percent(share, digits=1)}, {steps.text(asked)}."
+    under = f"under '{manager}'" + (" that share the rest" if pinned else "")
+    sentence = f"'{name}' has {', '.join(parts)} {under}: {percent(share, digits=1)}, {steps.text(asked)}."
     steps.add(at, "share", share, asked, sentence, weight)
 
 

@@ -64,7 +64,8 @@ class Hierarchy:
     weights: Mapping[str, Floats]
     """Weight columns as they stand in the table; NaN where it has no figure."""
     level_names: tuple[str, ...]
-    """Name of each level: as given, else the role that all its nodes share, else "level 2"."""
+    """Name of each level: as given, else the role that all its nodes share, else "company" for the first and
+    "level 2" and so on for others."""
     source: str = "hierarchy"
     """Where the table came from, for error texts."""
 
@@ -387,7 +388,7 @@ def _level_names(roles: tuple[str, ...], level: Positions) -> tuple[str, ...]:
     for number in range(len(of_level)):
         shared = of_level[number]
         name = next(iter(shared)) if len(shared) == 1 else ""
-        found.append(name if name and name not in found else f"level {number}")
+        found.append(name if name and name not in found else f"level {number}" if number else "company")
     return tuple(found)
 
 

@@ -81,7 +81,7 @@ def _rolled_weight(
         more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
         raise PlanError(
             f"no {column} for {', '.join(shown[:12])}{more}; give a figure, pin them, or choose "
-            "missing='equal' (the mean of their team) or missing='zero' (no quota)"
+            "missing='equal' (the mean of their team mates) or missing='zero' (no quota)"
         )
     figure = np.where(leaf, np.nan_to_num(given), 0.0)
     filled: list[int] = []
@@ -108,15 +108,17 @@ def _rolled_weight(
     if filled:
         shown_names = listed([names[at] for at in sorted(filled)])
         told = (
-            "it counts with the mean of the siblings, or alike where no sibling has any"
+            "counted with the mean of the team mates, or alike where no team mate has any"
             if missing == "equal"
-            else "it counts as zero"
+            else "counted as zero"
         )
-        notes.append(f"No {column} for {shown_names}: {told}.")
+        notes.append(f"No or zero {column} for {shown_names}: {told}.")
     unread = pinned & leaf & ~(given > 0)
     if unread.any() and missing != "equal":
         shown_names = listed([names[at] for at in np.flatnonzero(unread)])
-        notes.append(f"No {column} for {shown_names}, who are pinned: they count as zero for their managers.")
+        notes.append(
+            f"No or zero {column} for {shown_names}, pinned: counted as zero in the share of the managers."
+        )
     own = ~leaf & np.isfinite(given) & ~np.isclose(np.nan_to_num(given), figure)
     if own.any():
         shown_names = listed([names[at] for at in np.flatnonzero(own)])

@@ -22,6 +22,7 @@ from salessim.briefing.fairness import (
     fairness_table,
     luck_of_the_quarter,
     luck_sentence,
+    measured_against,
 )
 from salessim.briefing.funnel import bottleneck_finding, lead_funnel, sources_table
 from salessim.briefing.onboarding import capacity, hiring, newcomer_quotas, onboarding_findings, ramps
@@ -29,6 +30,7 @@ from salessim.briefing.pay import (
     PayReport,
     earnings,
     ote,
+    past_costs,
     pay_by_rep,
     pay_costs_frame,
     pay_findings,
@@ -120,12 +122,14 @@ __all__ = [
     "luck_of_the_quarter",
     "luck_sentence",
     "measured",
+    "measured_against",
     "measures_table",
     "measures_text",
     "newcomer_quotas",
     "onboarding_findings",
     "open_pipeline",
     "ote",
+    "past_costs",
     "pay_by_rep",
     "pay_costs_frame",
     "pay_findings",
@@ -165,8 +169,8 @@ __all__ = [
 
 #: What the front page says where no pay plan was given.
 NO_PAY_PLAN = (
-    "- No pay plan was given. The [pay chapter](notebooks/06-pay-plan.ipynb) shows what a 50/50 plan with "
-    "accelerators would cost; name your own in `pay_plan`."
+    "- No pay plan was given (`pay_plan` in the report file). The pay chapter shows what a 50/50 plan with "
+    "accelerators would cost."
 )
 
 

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from salessim import allocation, crm, formats
+from salessim import allocation, crm, formats, plans
 from salessim.allocation import Allocation, Hierarchy, Reconciliation
 from salessim.briefing.prepared import Briefing, bullets, reps
+from salessim.crm.columnmap import NumberFormat
 from salessim.crm.textfiles import read_columns
 from salessim.documents import validated
 from salessim.engine import HORIZON
-from salessim.errors import ParameterError, PlanError
+from salessim.engine.rates import moments, rates_of
+from salessim.errors import DataError, ParameterError, PlanError, SalessimError, listed
+from salessim.periods import Quarter
 
 __all__ = [
+    "AllocatedFile",
+    "ImportedQuotas",
     "allocate_file",
     "allocated",
     "allocation_text",
@@ -32,10 +43,16 @@ __all__ = [
     "trace_text",
 ]
 
-#: The weight that the company's plan is handed down by.
-BASIS = "history, newcomers by ramp"
+#: The weight that the company's plan is handed down by; of newcomers what their ramp lets expect.
+BASIS = "past bookings"
+#: Standard deviations from the middle of a bell to P10 and P90.
+Z80 = 1.2815515655446004
 #: So many rows of a table are printed; files hold all of them.
 MOST_ROWS = 40
+#: Header of a trace.
+TRACE_HEADER = ("step", "rule", "what happens", "amount")
+#: How long the period of a dated quota can be.
+FREQUENCIES = ("month", "quarter", "year")
 
 
 @functools.lru_cache(maxsize=4)
@@ -43,8 +60,8 @@ def team_hierarchy(briefing: Briefing) -> Hierarchy:
     """Company, regions, teams and reps with a quota, as far as the export knows them.
 
     Weights, in currency: history (won value of the last four quarters), pipeline (what open deals are
-    expected to bring), potential (expected bookings of the simulated quarters), and "history, newcomers by
-    ramp": history, and for those who were not there for all of it the potential, at the level of history.
+    expected to bring), potential (expected bookings of the simulated quarters), and past bookings: history,
+    and for those who were not there for all of it the potential, at the level of history.
     """
     b, team, history = briefing, briefing.scenario.team(), _history(briefing)
     asked = b.recommended.annual_quota
@@ -87,10 +104,25 @@ def _history(briefing: Briefing) -> dict[str, float]:
     return {str(rep): float(value) for rep, value in won.groupby("rep")["amount"].sum().items()}
 
 
+def _booked_since(briefing: Briefing) -> date:
+    """First day of the bookings that history counts: of the last four quarters, or of the export's closes."""
+    first_day = briefing.quarter.shift(-3).start
+    first_close = briefing.tables.opportunities["closed"].min()
+    return first_day if pd.isna(first_close) else max(first_day, first_close.date())
+
+
+def _span(briefing: Briefing) -> str:
+    """The simulated quarters for a sentence: "2026Q3 to 2027Q2"."""
+    periods = briefing.outcome.periods
+    return f"{periods[0]} to {periods[-1]}" if len(periods) > 1 else periods[0]
+
+
+def _plan_name(briefing: Briefing) -> str:
+    return "the company's plan" if briefing.plan_given else "the stand-in for the company's plan"
+
+
 def _open_value(briefing: Briefing) -> list[float]:
     """What each rep's open deals are expected to bring in the simulated quarters."""
-    from salessim.engine.rates import moments, rates_of
-
     scenario, outcome = briefing.scenario, briefing.outcome
     found = moments(rates_of(scenario), scenario, outcome.quarters_of(HORIZON))
     return [float(value) for value in found.open_deals]
@@ -129,8 +161,30 @@ def reconciled(briefing: Briefing) -> Reconciliation:
     )
     down = allocated(briefing)
     leaves = {name for name, leaf in zip(down.hierarchy.names, down.hierarchy.leaf, strict=True) if leaf}
-    below = allocation.roll_up(down.hierarchy, table[table["rep"].isin(leaves)], luck="own")
-    return allocation.reconcile(down, below)
+    below = allocation.roll_up(down.hierarchy, table[table["rep"].isin(leaves)])
+    return allocation.reconcile(down, _with_ranges(briefing, down.hierarchy, below))
+
+
+def _with_ranges(briefing: Briefing, hierarchy: Hierarchy, below: pd.DataFrame) -> pd.DataFrame:
+    """Bottom-up figures with P10 and P90 of companies, regions and teams: luck and skill of reps are their
+    own, the market is everybody's, so that its deviations add up; the sum is matched by a lognormal law."""
+    scenario, outcome = briefing.scenario, briefing.outcome
+    parts = moments(rates_of(scenario), scenario, outcome.quarters_of(HORIZON))
+    of_rep = {name: k for k, name in enumerate(outcome.reps)}
+    index = np.array([of_rep.get(name, -1) for name in hierarchy.names])
+
+    def summed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(hierarchy.rolled_up(np.where(index >= 0, values[index], 0.0)), dtype=np.float64)
+
+    mean = summed(parts.mean)
+    variance = summed(parts.luck + parts.skill) + summed(np.sqrt(parts.market)) ** 2
+    spread = np.sqrt(np.log1p(variance / np.where(mean > 0, mean, 1.0) ** 2))
+    low, high = (mean * np.exp(side * Z80 * spread - spread**2 / 2) for side in (-1, 1))
+    inner = ~hierarchy.leaf
+    result = below.set_index("name").loc[list(hierarchy.names)].reset_index()
+    result["low"] = np.where(inner, low, result["low"])
+    result["high"] = np.where(inner, high, result["high"])
+    return result
 
 
 def from_plan_to_reps(briefing: Briefing) -> str:
@@ -147,7 +201,6 @@ def from_plan_to_reps(briefing: Briefing) -> str:
     rows = []
     for row in _in_tree_order(down, both).to_dict("records"):
         name, leaf = str(row["name"]), bool(row["leaf"])
-        over = formats.percent(row["gap_share"])
         rows.append(
             [
                 name if leaf else f"**{name}**",
@@ -155,24 +208,40 @@ def from_plan_to_reps(briefing: Briefing) -> str:
                 short(row["top_down"]),
                 short(row["bottom_up"]),
                 f"{short(row['low'])} to {short(row['high'])}",
-                f"+{over}" if row["gap_share"] > 0 else over,
+                _signed_percent(row["gap_share"]),
                 short(row["reconciled"]),
             ]
         )
-    header = ["", "booked, 4 quarters", "top-down", "bottom-up", "P10 to P90", "over-asked", "reconciled"]
-    plan = "the company's plan" if briefing.plan_given else "the stand-in for the company's plan"
-    span = f"{briefing.outcome.periods[0]} to {briefing.outcome.periods[-1]}"
+    since = f"booked since {_booked_since(briefing)}"
+    header = ["", since, "top-down", "bottom-up", "P10 to P90", "over-asked", "reconciled"]
     return formats.table(header, rows) + (
-        f"\n\n*top-down*: {plan} for {span}, handed down in proportion to what was booked (newcomers: what "
-        "their ramp lets expect), exact to the cent; *bottom-up*: expected bookings of the same quarters; "
-        "*over-asked*: top-down ÷ bottom-up − 1; *reconciled*: half-way between, the plan's total kept."
-        f"{unit}"
+        f"\n\n*top-down*: {_plan_name(briefing)} for {_span(briefing)}, handed down in proportion to what "
+        f"was {since} (newcomers: what their ramp lets expect), exact to the cent; *bottom-up*: expected "
+        "bookings of the same quarters; *over-asked*: top-down ÷ bottom-up − 1; *reconciled*: half-way "
+        f"between, the plan's total kept.{unit}"
     )
 
 
+def _signed(text: str, value: float) -> str:
+    """The size of a change, as it is written, with its sign; a change that is written as zero has none."""
+    if not math.isfinite(value) or not re.search("[1-9]", text):
+        return text
+    return f"{'−' if value < 0 else '+'}{text}"
+
+
+def _signed_percent(share: float, *, digits: int = 0) -> str:
+    written = _signed(formats.percent(abs(share), digits=digits), share)
+    return "0 %" if re.fullmatch(r"[0.]+ %", written) else written
+
+
+def _signed_amount(amount: float) -> str:
+    written = _signed(f"{abs(amount):,.2f}", amount)
+    return "0" if written == "0.00" else written
+
+
 def quota_trace(briefing: Briefing, *, rep: str = "") -> str:
-    """From the company's plan to one rep's number, step by step (Markdown), ending with the recommended quota
-    and its chance [B5].
+    """Where one rep's numbers come from (Markdown) [B5]: the share of the company's plan over all simulated
+    quarters, step by step; the recommended quota, which is another number; and its chance.
 
     Args:
         briefing: the report.
@@ -181,44 +250,134 @@ def quota_trace(briefing: Briefing, *, rep: str = "") -> str:
     Raises:
         PlanError: nobody of that name carries a quota.
     """
-    advised = {str(row["rep"]): row for row in briefing.advised.reps.to_dict("records")}
-    name = rep or str(allocated(briefing).table.query("leaf").set_index("name")["quota"].idxmax())
-    steps = trace_text(allocated(briefing), name)  # refuses a name that is not there
-    if name not in advised:
-        return steps
-    row = advised[name]
+    found = allocated(briefing)
+    name = rep or str(found.table.query("leaf").set_index("name")["quota"].idxmax())
+    *steps, share = _trace_rows(found, name)  # refuses a name that is not there
+    number, _, _, amount = share
+    asked = f"For {_span(briefing)} the plan asks {name} for {amount}; that is a share of it, no quota yet."
+    steps.append([number, "share of the plan", asked, amount])
+    parts = [
+        f"What {_plan_name(briefing)} for {_span(briefing)} asks of {name}, handed down by history:",
+        formats.table(TRACE_HEADER, steps),
+        _basis_note(briefing, name),
+        _recommended_steps(briefing, name),
+        _quarter_by_quarter(briefing, name),
+        _chance_of_quota(briefing, name),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _basis_note(briefing: Briefing, name: str) -> str:
+    hierarchy = team_hierarchy(briefing)
+    at = hierarchy.position(name)
+    note = (
+        f"Past bookings are those since {_booked_since(briefing)}; newcomers count with what their ramp lets "
+        "expect, at the same level."
+    )
+    booked, counted = (float(hierarchy.weights[column][at]) for column in ("history", BASIS))
+    if hierarchy.leaf[at] and booked != counted:
+        return f"{note} {name} is one: {briefing.money(booked)} booked, counted as {briefing.money(counted)}."
+    return note
+
+
+def _recommended_steps(briefing: Briefing, name: str) -> str:
+    """How the recommended quota comes about, step by step; "" for those who carry none in that period."""
     b = briefing
-    relation = (
-        "one quota for all, lowered by the ramp"
-        if row["quota"] < b.advised.full_quota
-        else "one quota for all"
-    )
+    row = _advised_row(b, name)
+    if row is None:
+        return (
+            f"{name} has no recommended quota in {b.quota_period_name}."
+            if team_hierarchy(b).leaf[team_hierarchy(b).position(name)]
+            else ""
+        )
+    team = f"{formats.percent(b.advised.expected_share, digits=1)} of the team"
+    level = f"{team} make" if b.quota_found else f"adds up to the expected bookings ({team} make theirs)"
+    full, own = _full_quota(b, name, str(row["role"])), float(row["quota"])
+    if b.one_quota:
+        intro = f"what {level}"
+        first = f"one quota for {b.quota_period_name}: what {level}"
+    else:
+        intro = f"the plan's quotas at the recommended level: what {level}"
+        first = f"the plan's quota of a fully ramped {row['role']} at the recommended level"
+    if name in b.recommended.quotas_by_rep:
+        first = f"the plan's own quota of {name} at the recommended level"
+    steps = [[first, formats.money(full, b.currency)]]
+    if own < full - 0.5:
+        factor = formats.percent(own / full, digits=1)
+        relief = f"ramp relief of {name}: {factor} of it, for the ramp and the weeks there"
+        steps.append([relief, formats.money(own, b.currency)])
+    steps.append([f"**quota of {name} for {b.quota_period_name}**", f"**{formats.money(own, b.currency)}**"])
+    rows = [[number, *step] for number, step in enumerate(steps, start=1)]
     return (
-        f"{steps}\n\nThe recommended quota for {b.quota_period_name} is "
-        f"{formats.money(row['quota'], b.currency)} ({relation}; "
-        f"{formats.percent(b.advised.expected_share, digits=1)} of the team are expected to make theirs). "
-        f"**{name} books {b.money(row['p50'])} in the middle case ({b.money(row['p10'])} to "
-        f"{b.money(row['p90'])} in 8 of 10) and makes this quota with a chance "
-        f"of {formats.percent(row['chance'])}; the chance of missing it is "
-        f"{formats.percent(1 - row['chance'])}.**"
+        f"The recommended quota is another number: not a share of the plan, but {intro}:\n\n"
+        + formats.table(["step", "what happens", "amount"], rows)
     )
+
+
+def _full_quota(briefing: Briefing, name: str, role: str) -> float:
+    """What the recommended plan asks of a rep before ramp relief, in the quota period."""
+    plan, scenario = briefing.recommended, briefing.scenario
+    asked = plan.annual_quota
+    annual = asked.get(role, 0.0) if isinstance(asked, dict) else asked
+    own = plan.quotas_by_rep.get(name, {})
+    chosen = [q for q in scenario.calendar.periods() if briefing.quota_period in (str(q), HORIZON)]
+    return float(sum(own.get(str(q), annual * plan.quota_shares()[q.number - 1]) for q in chosen))
+
+
+def _quarter_by_quarter(briefing: Briefing, name: str) -> str:
+    """The recommended quota of each simulated quarter and their sum, beside the share of the plan."""
+    by_quarter = plans.quotas(briefing.recommended, briefing.scenario)
+    if name not in by_quarter.index:
+        return ""
+    amounts = [float(by_quarter[period].loc[name]) for period in by_quarter.columns]  # NaN: none
+    found = allocated(briefing)
+    of_plan = float(found.assigned_cents[found.hierarchy.position(name)]) / 100
+
+    def written(values: Sequence[float]) -> list[str]:
+        return [formats.money(value, briefing.currency) for value in values]
+
+    rows = [
+        ["recommended quota", *written([*amounts, float(np.nansum(amounts))])],
+        ["share of the plan", *[""] * len(amounts), *written([of_plan])],
+    ]
+    return f"The two side by side, for {name}:\n\n" + formats.table(["", *by_quarter.columns, "sum"], rows)
+
+
+def _chance_of_quota(briefing: Briefing, name: str) -> str:
+    b, row = briefing, _advised_row(briefing, name)
+    if row is None:
+        return ""
+    return (
+        f"**{name} books {b.money(row['p50'])} in the middle case in {b.quota_period_name} "
+        f"({b.money(row['p10'])} to {b.money(row['p90'])} in 8 of 10) and makes the recommended quota of "
+        f"{formats.money(row['quota'], b.currency)} with a chance of {formats.percent(row['chance'])}; the "
+        f"chance of missing it is {formats.percent(1 - row['chance'])}.**"
+    )
+
+
+def _advised_row(briefing: Briefing, name: str) -> dict[Hashable, Any] | None:
+    rows = briefing.advised.reps
+    return next(iter(rows[rows["rep"] == name].to_dict("records")), None)
 
 
 def trace_text(found: Allocation, name: str) -> str:
     """Every step from the company's plan to one number (Markdown), the last of which is the quota."""
+    return formats.table(TRACE_HEADER, _trace_rows(found, name))
+
+
+def _trace_rows(found: Allocation, name: str) -> list[list[object]]:
     table = allocation.trace(found, name)
-    rows = [
+    return [
         [number, row["rule"], row["sentence"], formats.money(row["amount"], found.currency)]
         for number, row in enumerate(table.to_dict("records"), start=1)
     ]
-    return formats.table(["step", "rule", "", "amount"], rows)
 
 
 def allocation_text(found: Allocation, *, trace_of: str = "") -> str:
     """An allocation for people (Markdown): sums by level, what to know, every quota, and a trace if asked."""
     currency = found.currency
     levels = formats.table(
-        ["level", "nodes", "base", "assigned", "over-assignment"],
+        ["level", "how many", "of the plan", "asked for", "over-assignment"],
         [
             [
                 row["level_name"],
@@ -230,32 +389,82 @@ def allocation_text(found: Allocation, *, trace_of: str = "") -> str:
             for row in found.summary().to_dict("records")
         ],
     )
-    table = found.table
-    rows = [
-        [
-            "\u2003" * int(row["level"]) + str(row["name"]),
-            row["role"],
-            f"{row['quota']:,.2f}",
-            f"{row['people_quota']:,.2f}",
-            formats.percent(row["share_of_parent"], digits=1),
-            "pinned" if row["pinned"] else "open seat" if row["open_seat"] else "",
-        ]
-        for row in _in_tree_order(found.hierarchy, table).to_dict("records")
-    ]
-    shown = rows[:MOST_ROWS]
+    parts = [levels, bullets(found.notes), _everybody(found)]
+    if trace_of:
+        parts.append(f"Where the quota of {trace_of} comes from:\n\n{trace_text(found, trace_of)}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _everybody(found: Allocation) -> str:
+    """Everybody's quota of the year and its quarters, below the own manager, and what is special about it."""
+    table, currency = found.table, found.currency
+    quarters = (found.quarter_cents / 100).tolist()
+    # a manager is asked for what was handed down, also where the people carry less or more of it
+    differs = bool((table["quota_cents"] != table["people_quota_cents"]).any())
+    rows = []
+    ordered = _in_tree_order(found.hierarchy, table)
+    for at, row in zip(ordered.index.tolist(), ordered.to_dict("records"), strict=True):
+        carried = f"{row['people_quota']:,.2f}" if row["quota_cents"] != row["people_quota_cents"] else ""
+        rows.append(
+            [
+                "\u2003" * int(row["level"]) + str(row["name"]),
+                row["role"],
+                f"{row['quota']:,.2f}",
+                *([carried] if differs else []),
+                *(formats.money(amount, formats.NO_CURRENCY, short=True) for amount in quarters[at]),
+                _marks(found, at),
+            ]
+        )
     rest = (
         "" if len(rows) <= MOST_ROWS else f"\n\n… and {len(rows) - MOST_ROWS:,} more; --out has all of them."
     )
     unit = "" if currency == formats.NO_CURRENCY else f" ({currency})"
-    people = formats.table(
-        ["", "role", f"quota{unit}", f"sum of the people{unit}", "of the level above", ""], shown
+    carried_header = ["carried by the people"] if differs else []
+    header = ["", "role", f"quota{unit}", *carried_header, *found.periods, ""]
+    return formats.table(header, rows[:MOST_ROWS]) + rest
+
+
+def _marks(found: Allocation, at: int) -> str:
+    """What is special about a line: pinned, held at a limit, open seat, newcomer, leaver."""
+    node, name = found.hierarchy, found.hierarchy.names[at]
+    marks = ["pinned"] if name in found.pins else []
+    marks += ["held at a limit"] if found.held[at] else []
+    marks += ["open seat"] if node.open_seat[at] else []
+    if found.year is None or not node.leaf[at]:
+        return ", ".join(marks)
+    year = [Quarter(found.year, number, found.fiscal_year_starts_in_month) for number in (1, 4)]
+    start, end = node.start[at], node.end[at]
+    leaves = bool(end < np.datetime64(year[1].end))
+    if start > np.datetime64(year[0].start) or (
+        not leaves and not np.isnat(start) and (found.carried[at] < 1).any()
+    ):
+        marks.append(f"newcomer: from {start}")
+    if leaves:
+        marks.append(f"leaver: until {end}")
+    return ", ".join(marks)
+
+
+def _beside_potential(both: Reconciliation, hierarchy: Hierarchy) -> str:
+    """Top-down beside bottom-up, and reconciled (Markdown), everybody below the own manager."""
+    rows = [
+        [
+            "\u2003" * int(row["level"]) + str(row["name"]),
+            f"{row['top_down']:,.2f}",
+            f"{row['bottom_up']:,.2f}",
+            _signed_percent(row["gap_share"], digits=1),
+            f"{row['reconciled']:,.2f}",
+            _signed_amount(row["change"]),
+        ]
+        for row in _in_tree_order(hierarchy, both.table).to_dict("records")
+    ]
+    shown = rows[:MOST_ROWS]
+    rest = "" if len(rows) <= MOST_ROWS else f"\n\n… and {len(rows) - MOST_ROWS:,} more."
+    unit = "" if both.currency == formats.NO_CURRENCY else f" ({both.currency})"
+    header = ["", f"top-down{unit}", "bottom-up", "over-asked", "reconciled", "change"]
+    return (
+        "Top-down beside bottom-up, a manager's figure being that of the people below:\n\n"
+        f"{bullets(both.notes)}\n\n{formats.table(header, shown)}{rest}"
     )
-    parts = [levels, people + rest]
-    if found.notes:
-        parts.insert(1, bullets(found.notes))
-    if trace_of:
-        parts.append(f"Where the quota of {trace_of} comes from:\n\n{trace_text(found, trace_of)}")
-    return "\n\n".join(parts)
 
 
 def _in_tree_order(node: Hierarchy, table: pd.DataFrame) -> pd.DataFrame:
@@ -269,6 +478,17 @@ def _in_tree_order(node: Hierarchy, table: pd.DataFrame) -> pd.DataFrame:
         order.append(at)
         waiting += below.get(at, [])[::-1]
     return table.iloc[order]
+
+
+@dataclass(frozen=True, eq=False)
+class AllocatedFile:
+    """A plan handed down to the people of a file."""
+
+    text: str
+    """For people (Markdown)."""
+    top_down: Allocation
+    both: Reconciliation | None
+    """Top-down beside bottom-up; None where no potential was named."""
 
 
 def allocate_file(
@@ -286,32 +506,92 @@ def allocate_file(
     leads_first_months: int = 0,
     freed: str = "gap",
     open_seats: str = "carry",
+    potential: str = "",
+    toward: float = 0.5,
     currency: str = formats.NO_CURRENCY,
     trace_of: str = "",
-) -> tuple[str, Callable[[], str]]:
-    """Allocate a plan to the people of a CSV file: a text for people (Markdown), and what gives the quotas as
-    CSV text (it refuses where no year was stated).
+) -> AllocatedFile:
+    """Allocate a plan to the people of a CSV file, and put it beside what they can bring where asked.
 
-    Args as :func:`salessim.allocation.allocate` has them, where texts stand for lists: ``by``
-    "history=0.7,pipeline=0.3", ``over_assignment`` "0.05" or "1=0.05,3=0.1", ``pins`` "Ann=300000" each,
-    ``quarter_shares`` and ``ramp`` shares with commas between.
+    Args as :func:`salessim.allocation.allocate` and :func:`salessim.allocation.reconcile` have them, where
+    texts stand for lists: ``by`` "history=0.7,pipeline=0.3", ``over_assignment`` "0.05" or "1=0.05,3=0.1",
+    ``pins`` "Ann=300000" each, ``quarter_shares`` and ``ramp`` shares with commas between. ``potential``
+    names a column of the file; "" for top-down alone. Errors name options as the command line spells them.
     """
-    found = allocation.allocate(
-        Hierarchy.read(people),
-        target,
-        by=_shares(by, "--by") if "=" in by else by,
-        over_assignment=_over_assignment(over_assignment),
-        pins=dict(_assigned(pin, "--pin") for pin in pins),
-        missing=missing,  # type: ignore[arg-type]  # allocate refuses what it does not know
-        year=year,
-        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
-        quarter_shares=_numbers(quarter_shares, "--quarter-shares") or allocation.EVEN,
-        relief=_relief(ramp, leads_first_months),
-        freed=freed,  # type: ignore[arg-type]
-        open_seats=open_seats,  # type: ignore[arg-type]
-        currency=currency,
+    with _option_spelling():
+        found = allocation.allocate(
+            Hierarchy.read(people),
+            target,
+            by=_shares(by, "--by") if "=" in by else by,
+            over_assignment=_over_assignment(over_assignment),
+            pins=_pins(pins),
+            missing=missing,  # type: ignore[arg-type]  # allocate refuses what it does not know
+            year=year,
+            fiscal_year_starts_in_month=fiscal_year_starts_in_month,
+            quarter_shares=_numbers(quarter_shares, "--quarter-shares") or allocation.EVEN,
+            relief=_relief(ramp, leads_first_months),
+            freed=freed,  # type: ignore[arg-type]
+            open_seats=open_seats,  # type: ignore[arg-type]
+            currency=_checked_currency(currency),
+        )
+        both = None
+        if potential:
+            below = allocation.roll_up(found.hierarchy, potential)
+            both = allocation.reconcile(found, below, toward=toward)
+        text = allocation_text(found, trace_of=trace_of)
+    if both:
+        text += f"\n\n{_beside_potential(both, found.hierarchy)}"
+    return AllocatedFile(text=text, top_down=found, both=both)
+
+
+#: Arguments whose errors are reworded for the command line: name → option.
+_OPTIONS = {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        "by", "missing", "freed", "open_seats", "over_assignment", "quarter_shares", "year", "unit", "rep",
+        "quota", "period", "calendar_year", "period_of_date", "fiscal_year_starts_in_month", "potential",
+        "toward", "target", "leads_first_months",
     )
-    return allocation_text(found, trace_of=trace_of), found.to_csv
+} | {"pins": "--pin"}  # fmt: skip
+
+
+@contextmanager
+def _option_spelling() -> Iterator[None]:
+    """Errors about arguments, as the library words them, said with the options of the command line."""
+    try:
+        yield
+    except SalessimError as problem:
+        raise type(problem)(_with_options(str(problem))) from None
+
+
+def _with_options(text: str) -> str:
+    """Arguments spelt as options: ``missing='equal'`` and "open_seats is" become "--missing equal" and
+    "--open-seats is"."""
+
+    def option(found: re.Match[str]) -> str:
+        return found[1] + _OPTIONS[found[2]] + (f" {found[3]}" if found.lastindex == 3 else "")
+
+    names = "|".join(_OPTIONS)
+    text = re.sub(rf"(^|[\s(])({names})='([^']*)'", option, text)
+    text = re.sub(rf"(^|\n|: )({names})(?=(?: is| are| of| names|:) )", option, text)
+    text = re.sub(rf"(^|[\s(])({'|'.join(n for n in _OPTIONS if '_' in n)})\b", option, text)
+    text = re.sub(r"numbers=NumberFormat\(decimal='(.)'.*?\)", r"--decimal-sign '\1'", text)
+    return re.sub(r"by_month\[(\d+)\]", lambda found: f"month {int(found[1]) + 1}", text)
+
+
+def _checked_currency(currency: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", currency):
+        raise ParameterError(f"--currency is {currency!r}; write three capital letters such as EUR")
+    return currency
+
+
+def _pins(pins: Sequence[str]) -> dict[str, float]:
+    given = [_assigned(pin, "--pin") for pin in pins]
+    names = [name for name, _ in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ParameterError(f"--pin is given more than once for {listed(twice)}; keep one amount for each")
+    return dict(given)
 
 
 def _relief(ramp: str, leads_first_months: int) -> allocation.Relief | None:
@@ -352,6 +632,20 @@ def _number(text: str, option: str) -> float:
         raise ParameterError(f"{option}: {text!r} is no number; write one such as 0.05") from None
 
 
+@dataclass(frozen=True, eq=False)
+class ImportedQuotas:
+    """The quotas of a file, what was noted on reading it, and what is written of it."""
+
+    text: str
+    """For people (Markdown)."""
+    quotas: pd.DataFrame
+    """rep, period, quota: those that may be added up, or all where roll-ups were to be kept."""
+    notes: pd.DataFrame
+    """Every note row by row: rep, period, line, value, rule, severity, what_to_do."""
+    written: str
+    """How many quotas these are, and which were left out, in a sentence."""
+
+
 def import_quotas(
     path: Path,
     *,
@@ -359,39 +653,79 @@ def import_quotas(
     rep: str = "",
     quota: str = "",
     period: str = "",
+    year: str = "",
+    calendar_year: int | None = None,
     period_of_date: str = "",
+    decimal_sign: str = "",
+    keep_roll_ups: bool = False,
     currency: str = formats.NO_CURRENCY,
     sales: str = "",
     sales_columns: str = "rep,date,amount",
     people: str = "",
-) -> tuple[str, pd.DataFrame]:
-    """Read quotas from a wide or long file: what is in it and what is odd (Markdown), with attainment by
-    period where sales are given; and the quotas that may be added up: rep, period, quota."""
+) -> ImportedQuotas:
+    """Read quotas from a wide or long file: what is in it and what is odd, with attainment by period where
+    sales are given, and the quotas that may be added up.
+
+    Args as :func:`salessim.crm.read_quotas` has them, "" for what is left out; ``decimal_sign`` is "." or
+    ",". ``keep_roll_ups`` keeps suspected roll-ups among the quotas. Errors name options as the command line
+    spells them.
+    """
 
     def column(given: str) -> str | int | None:
         return int(given) if given.isdigit() else given or None
 
-    read = crm.read_quotas(
-        path,
-        unit=unit,
-        currency=currency,
-        rep=column(rep),
-        quota=column(quota),
-        period=column(period),
-        period_of_date=period_of_date or None,  # type: ignore[arg-type]  # read_quotas refuses what it does not know
-    )
+    if period_of_date not in ("", *FREQUENCIES):
+        raise ParameterError(f"--period-of-date is {period_of_date!r}; allowed: {listed(FREQUENCIES)}")
+    if decimal_sign not in ("", ".", ","):
+        raise ParameterError(f"--decimal-sign is {decimal_sign!r}; allowed: '.', ','")
+    thousands = {"": "", ".": ",", ",": "."}[decimal_sign]
+    with _option_spelling():
+        read = crm.read_quotas(
+            path,
+            unit=unit,
+            currency=_checked_currency(currency),
+            rep=column(rep),
+            quota=column(quota),
+            period=column(period),
+            year=column(year),
+            calendar_year=calendar_year,
+            period_of_date=period_of_date or None,  # type: ignore[arg-type]  # checked above
+            numbers=NumberFormat(decimal=decimal_sign, thousands=thousands) if decimal_sign else None,
+        )
     addable = crm.without_rollups(read)
-    parts = [
+    note = f"{addable.note[:1].upper()}{addable.note[1:]}."
+    parts = [f"{_reading(read)} {read.layout}", _notes_table(read), note]
+    if sales:
+        parts.append(_attainment_text(read, sales, sales_columns, people))
+    kept = read.quotas if keep_roll_ups else addable.quotas
+    return ImportedQuotas(
+        text="\n\n".join(parts),
+        quotas=kept[["rep", "period", "quota"]],
+        notes=read.notes,
+        written=_written(read, kept, addable.left_out),
+    )
+
+
+def _reading(read: crm.QuotaFile) -> str:
+    return (
         f"**{read.source.name}: {formats.count(read.kept)} quotas by {read.frequency}** of "
         f"{reps(read.quotas['rep'].nunique())} (cells: {formats.count(read.cells)} = "
         f"{formats.count(read.kept)} kept + {formats.count(read.missing)} empty + "
-        f"{formats.count(read.rejected)} rejected). {read.layout}",
-        _notes_table(read),
-        addable.note,
-    ]
-    if sales:
-        parts.append(_attainment_text(read, sales, sales_columns, people))
-    return "\n\n".join(part for part in parts if part), addable.quotas[["rep", "period", "quota"]]
+        f"{formats.count(read.rejected)} rejected)."
+    )
+
+
+def _written(read: crm.QuotaFile, kept: pd.DataFrame, rollups: Sequence[str]) -> str:
+    number = f"{formats.count(len(kept))} quotas of {reps(kept['rep'].nunique())}"
+    if not rollups:
+        return number
+    names = ", ".join(rollups)
+    if len(kept) == read.kept:
+        return f"{number}, suspected roll-ups among them ({names}): do not add them up"
+    return (
+        f"{number}; left out: {formats.count(read.kept - len(kept))} quotas of suspected roll-ups ({names}), "
+        "give --keep-roll-ups to write them, too"
+    )
 
 
 def _notes_table(read: crm.QuotaFile) -> str:
@@ -402,7 +736,34 @@ def _notes_table(read: crm.QuotaFile) -> str:
         [row["severity"], row["rule"], formats.count(row["notes"]), row["example"], row["what_to_do"]]
         for row in found.to_dict("records")
     ]
-    return formats.table(["", "what", "notes", "example", "what to do"], rows)
+    return formats.table(["how bad", "what", "notes", "example", "what to do"], rows)
+
+
+def _bridge(path: Path) -> dict[str, str]:
+    """Id of the quotas → id of the sales, from a file."""
+    ids = read_columns(path, columns=["quota_id", "sales_id"])
+    twice = sorted(set(ids.loc[ids["quota_id"].duplicated(), "quota_id"]))
+    if twice:
+        raise DataError(
+            f"{path.name}: quota_id {listed(twice)} stands there more than once; keep one row each"
+        )
+    return dict(zip(ids["quota_id"], ids["sales_id"], strict=True))
+
+
+def _matching_ids(read: crm.QuotaFile, sold: pd.DataFrame, bridge: dict[str, str] | None) -> tuple[int, str]:
+    """How many ids of the quotas are among those of the sales, and a sentence on it where not all are."""
+    asked, there = sorted(set(read.quotas["rep"])), sorted(set(sold["rep"]))
+    missing = [rep for rep in asked if (bridge.get(rep, "") if bridge is not None else rep) not in there]
+    matched = len(asked) - len(missing)
+    if not missing:
+        return matched, ""
+    such = f"such as {missing[0]} and {there[0]}" if there and not matched else f"not {listed(missing)}"
+    sentence = (
+        f"{matched} of {formats.count(len(asked))} ids of the quotas are among the "
+        f"{formats.count(len(there))} of the sales ({such})"
+    )
+    advice = "give --people" if bridge is None else "check --people"
+    return matched, f"**{sentence}: {advice}.**" if not matched else f"{sentence}; else {advice}."
 
 
 def _attainment_text(read: crm.QuotaFile, sales: str, columns: str, people: str) -> str:
@@ -410,10 +771,10 @@ def _attainment_text(read: crm.QuotaFile, sales: str, columns: str, people: str)
     if len(names) != 3:
         raise ParameterError(f"--sales-columns is {columns!r}; write three: rep, date, amount")
     sold = read_columns(Path(sales), columns=names).set_axis(["rep", "date", "amount"], axis=1)
-    bridge = None
-    if people:
-        ids = read_columns(Path(people), columns=["quota_id", "sales_id"])
-        bridge = dict(zip(ids["quota_id"], ids["sales_id"], strict=True))
+    bridge = _bridge(Path(people)) if people else None
+    matched, told = _matching_ids(read, sold, bridge)
+    if not matched:
+        return told
     table = crm.attainment(read, sold, people=bridge)
     judged = crm.attainment_by_period(table)
     rows = [
@@ -427,9 +788,12 @@ def _attainment_text(read: crm.QuotaFile, sales: str, columns: str, people: str)
         for row in judged[judged["reps"] > 0].to_dict("records")
     ]
     nobody = judged[judged["reps"] == 0]
-    parts = [formats.table(["period", "made quota", "share", "median attainment", "what it says"], rows)]
-    if not rows:
-        parts = ["Attainment: in no period can anybody be judged."]
+    parts = [told] if told else []
+    if rows:
+        header = ["period", "made quota", "share", "median attainment", "what it says"]
+        parts.append(formats.table(header, rows))
+    else:
+        parts.append("Attainment: in no period can anybody be judged.")
     if len(nobody):
         parts.append(
             f"{len(nobody)} periods in which nobody is judged, such as {nobody['period'].iloc[0]}: "
@@ -455,9 +819,18 @@ def _attainment_text(read: crm.QuotaFile, sales: str, columns: str, people: str)
 
 
 def compare_quota_files(before: Path, after: Path) -> str:
-    """What changed between two files of quotas (Markdown), rep by rep; the changes add up."""
-    first, second = (crm.read_quotas(path).quotas[["rep", "period", "quota"]] for path in (before, after))
-    return differences_text(first, second)
+    """What changed between two files of quotas (Markdown), rep by rep and period by period; the changes add
+    up. What was rejected or is odd in either file is said first."""
+    with _option_spelling():
+        first, second = (crm.read_quotas(path) for path in (before, after))
+    parts = [f"{_reading(read)}\n\n{_notes_table(read)}" for read in (first, second)]
+    if first.frequency != second.frequency:
+        raise PlanError(
+            f"{before} has quotas by {first.frequency}, {after} by {second.frequency}; periods must be of "
+            "one length to be compared"
+        )
+    columns = ["rep", "period", "quota"]
+    return "\n\n".join([*parts, differences_text(first.quotas[columns], second.quotas[columns])])
 
 
 def differences_text(before: pd.DataFrame, after: pd.DataFrame) -> str:
@@ -465,18 +838,45 @@ def differences_text(before: pd.DataFrame, after: pd.DataFrame) -> str:
     for name, table in (("before", before), ("after", after)):
         if table.empty:
             raise PlanError(f"{name}: the file has no quotas to compare")
-    found = allocation.differences(before, after)
+    found = allocation.differences(before, after, by_period=True)
+    moved = found[found["status"] != "same"]
+    old, new = float(found["old_quota"].sum()), float(found["new_quota"].sum())
+    same = len(found) - len(moved)
+    lines = [f"{formats.count(same)} of {formats.count(len(found))} quotas are the same."]
+    lines += _only_in(before, after)
     rows = [
         [
             row["rep"],
+            row["period"],
             row["status"],
             f"{row['old_quota']:,.2f}" if math.isfinite(row["old_quota"]) else formats.MISSING,
             f"{row['new_quota']:,.2f}" if math.isfinite(row["new_quota"]) else formats.MISSING,
-            f"{row['change']:+,.2f}",
-            f"{row['change_share'] * 100:+.1f} %" if math.isfinite(row["change_share"]) else formats.MISSING,
+            _signed_amount(row["change"]),
+            _signed_percent(row["change_share"], digits=1),
         ]
-        for row in found.to_dict("records")
+        for row in moved.to_dict("records")
     ]
-    old, new = float(found["old_quota"].sum()), float(found["new_quota"].sum())
-    rows.append(["**all**", "", f"{old:,.2f}", f"{new:,.2f}", f"{new - old:+,.2f}", ""])
-    return formats.table(["rep", "", "before", "after", "change", "change, share"], rows)
+    shown = rows[:MOST_ROWS]
+    if len(rows) > MOST_ROWS:
+        left = float(moved["change"].iloc[MOST_ROWS:].sum())
+        smaller = f"{formats.count(len(rows) - MOST_ROWS)} smaller changes"
+        shown.append([smaller, "", "", "", "", _signed_amount(left), ""])
+    share = (new - old) / old if old > 0 else math.nan
+    total = [f"{old:,.2f}", f"{new:,.2f}", _signed_amount(new - old), _signed_percent(share, digits=1)]
+    shown.append(["**all**", "", "", *total])
+    header = ["rep", "period", "", "before", "after", "change", "change, share"]
+    return f"{bullets(lines)}\n\n{formats.table(header, shown)}"
+
+
+def _only_in(before: pd.DataFrame, after: pd.DataFrame) -> list[str]:
+    """Periods that only one of the two sets has, in sentences."""
+    periods = [sorted(set(table["period"].astype(str))) for table in (before, after)]
+    told = []
+    for here, there, status in ((*periods, "removed"), (*periods[::-1], "added")):
+        alone = [period for period in here if period not in there]
+        if alone:
+            which = "before" if status == "removed" else "after"
+            told.append(
+                f"**The two cover different periods**: only *{which}* has {', '.join(alone)} ({status})."
+            )
+    return told

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+from scipy.special import bdtrc
 
 from salessim import crm, formats, plans
 from salessim.briefing.prepared import Briefing, bullets, reps
 from salessim.calibrate import calibrate
+from salessim.crm.quotas import managers_with_team_quota
 from salessim.engine import simulate
 from salessim.errors import DataError
 
-__all__ = ["fairness", "fairness_findings", "fairness_table", "luck_of_the_quarter", "luck_sentence"]
+#: A chance below which what happened is called more than chance.
+SURPRISING = 0.10
+
+__all__ = [
+    "fairness",
+    "fairness_findings",
+    "fairness_table",
+    "luck_of_the_quarter",
+    "luck_sentence",
+    "measured_against",
+]
 
 
 @functools.lru_cache(maxsize=4)
@@ -28,20 +40,32 @@ def fairness_findings(briefing: Briefing) -> str:
     table = fairness(briefing)
     mean = table[["luck", "territory", "skill", "market"]].mean()
     ordered = mean.sort_values(ascending=False)
-    shares = ", ".join(f"{name} {formats.percent(share)}" for name, share in ordered.items())
+    period = briefing.quota_period_name
+    most = f"{'mostly' if ordered.iloc[0] > 0.5 else 'more than all else'} {ordered.index[0]}"
+    if len(table) == 1:  # one rep has no others to be set apart from, by territory or else
+        rep, shares = table["rep"].iloc[0], _shares(ordered.drop("territory"))
+        chance = formats.percent(table["chance"].iloc[0])
+        return bullets(
+            [
+                f"**What moves {rep}'s attainment of the recommended quota in {period} is "
+                f"{most}**: {shares}. The chance of making it is {chance}."
+            ]
+        )
     by_chance = table.sort_values("chance", kind="stable").to_dict("records")
     hard, easy = by_chance[0], by_chance[-1]
-    lines = [
-        f"**What sets {reps(len(table))} apart is mostly {ordered.index[0]}**: of what moves attainment of "
-        f"the recommended quota in {briefing.quota_period_name}, {shares} (mean over the reps)."
-    ]
-    if len(table) > 1:
-        lines.append(
+    quotas = "one quota" if briefing.one_quota else "the recommended quotas"
+    return bullets(
+        [
+            f"**What sets {reps(len(table))} apart is {most}**: of what moves attainment of "
+            f"the recommended quota in {period}, {_shares(ordered)} (mean over the reps).",
             f"**Chances run from {formats.percent(hard['chance'])} ({hard['rep']}) to "
-            f"{formats.percent(easy['chance'])} ({easy['rep']})** under one quota. "
-            f"{_why(hard)} {_why(easy)}"
-        )
-    return bullets(lines)
+            f"{formats.percent(easy['chance'])} ({easy['rep']})** under {quotas}. {_why(hard)} {_why(easy)}",
+        ]
+    )
+
+
+def _shares(ordered: pd.Series) -> str:
+    return ", ".join(f"{name} {formats.percent(share)}" for name, share in ordered.items())
 
 
 def fairness_table(briefing: Briefing) -> str:
@@ -61,8 +85,8 @@ def fairness_table(briefing: Briefing) -> str:
     unit = "" if briefing.currency == formats.NO_CURRENCY else f", {briefing.currency}"
     header = ["rep", f"quota{unit}", "chance", "expected attainment", "territory", "skill", "luck"]
     return formats.table(header, rows) + (
-        "\n\n*territory*, *skill*: points of attainment above or below the team's average; *luck*: one "
-        "standard deviation, in points."
+        "\n\n*territory*, *skill*: points of attainment above or below the team's average, *skill* with what "
+        "territory and skill do together (their product); *luck*: one standard deviation, in points."
     )
 
 
@@ -82,7 +106,8 @@ def luck_of_the_quarter(briefing: Briefing) -> pd.DataFrame:
         Columns rep, basis (currency: the rep's quota, or the forecast's median where the export has no
         quotas), booked, attainment (booked ÷ basis), low, high (P10 and P90 of the forecast ÷ basis),
         chance (that the rep books no more than was booked; near 0 or 1: hardly luck), based_on ("quota" or
-        "forecast"). Empty where the export knows too little of the time before.
+        "forecast"). Empty where the quarter is not over or the export knows too little of the time before;
+        without managers whose quota is that of their team.
     """
     quarter = briefing.quarter
     columns = ["rep", "basis", "booked", "attainment", "low", "high", "chance", "based_on"]
@@ -104,7 +129,8 @@ def luck_of_the_quarter(briefing: Briefing) -> pd.DataFrame:
     )
     booked = deals[inside].groupby("rep")["amount"].sum()
     quotas = briefing.tables.quotas
-    asked = quotas[(quotas["period"] == str(quarter)) & (quotas["quota"] > 0)].set_index("rep")["quota"]
+    own = ~quotas["rep"].isin(managers_with_team_quota(briefing.tables))
+    asked = quotas[own & (quotas["period"] == str(quarter)) & (quotas["quota"] > 0)].set_index("rep")["quota"]
     table = pd.DataFrame({"rep": outcome.reps, "p10": low, "p50": middle, "p90": high})
     table["booked"] = table["rep"].map(booked).fillna(0.0)
     table["basis"] = table["rep"].map(asked) if len(asked) else table["p50"]
@@ -119,28 +145,53 @@ def luck_of_the_quarter(briefing: Briefing) -> pd.DataFrame:
     return table[here & table["attainment"].notna()][columns].reset_index(drop=True)
 
 
+def measured_against(briefing: Briefing) -> Literal["quota", "forecast"]:
+    """What bookings of the reported quarter are divided by: the quotas, or the forecast where it has none."""
+    table = luck_of_the_quarter(briefing)
+    return "forecast" if (table["based_on"] == "forecast").any() else "quota"
+
+
 def luck_sentence(briefing: Briefing) -> str:
     """Whether the reported quarter was luck, rep by rep, in a sentence (Markdown)."""
-    table = luck_of_the_quarter(briefing)
+    quarter, table = briefing.quarter, luck_of_the_quarter(briefing)
+    if not briefing.quarter_is_over:
+        return (
+            f"Whether {quarter} was luck cannot be said yet: it is not over (the export ends on "
+            f"{briefing.tables.as_of})."
+        )
     if table.empty:
         return (
-            f"Whether {briefing.quarter} was luck cannot be said: the export knows too little of the time "
-            "before it."
+            f"Whether {quarter} was luck cannot be said: the export knows too little of the time before it."
         )
-    outside = table[(table["attainment"] < table["low"]) | (table["attainment"] > table["high"])]
-    inside, expected = len(table) - len(outside), round(0.2 * len(table))
-    were = "1 was" if len(outside) == 1 else f"{len(outside)} were"
-    basis = "quota" if table["based_on"].iloc[0] == "quota" else "forecast (the export has no quotas)"
-    text = (
-        f"**{inside} of {reps(len(table))} booked in {briefing.quarter} what luck alone explains**: inside "
-        f"the range that history let expect in 8 of 10 cases, each against the own {basis}. "
-        f"By chance about {expected} would be outside; {were}"
-    )
-    if outside.empty:
-        return f"{text}."
-    lowest = outside[outside["attainment"] < outside["low"]]["rep"]
-    highest = outside[outside["attainment"] > outside["high"]]["rep"]
-    sides = [
-        f"{side}: {', '.join(names)}" for side, names in (("below", lowest), ("above", highest)) if len(names)
-    ]
-    return f"{text} ({'; '.join(sides)}). Look there first, and at the rest not at all."
+    below = table.loc[table["attainment"] < table["low"], "rep"].tolist()
+    above = table.loc[table["attainment"] > table["high"], "rep"].tolist()
+    basis = "quota" if table["based_on"].iloc[0] == "quota" else f"forecast (there is no quota for {quarter})"
+    # the range holds more than luck: what is not known of skill and market makes it wider
+    known = "the range that history let expect in 8 of 10 cases (luck, and doubt about skill and market)"
+    if len(table) == 1:
+        rep, side = table["rep"].iloc[0], "below" if below else "above" if above else "inside"
+        what = {"below": "less than", "above": "more than", "inside": "what"}[side]
+        booked = f"**{rep} booked in {quarter} {what} was to be expected**"
+        return f"{booked}: {side} {known}, against the own {basis}."
+    outside = len(below) + len(above)
+    # how often at least so many would be outside by chance, if the ranges are right
+    by_chance = float(bdtrc(outside - 1, len(table), 0.2)) if outside else 1.0
+    inside = f"{len(table) - outside} of {reps(len(table))} booked in {quarter} what was to be expected"
+    if by_chance < SURPRISING:
+        inside = (
+            f"{outside} of {reps(len(table))} booked in {quarter} other than expected, more than by chance"
+        )
+        known = f"outside {known}"
+    else:
+        known = f"inside {known}"
+    text = f"**{inside}**: {known}, each against the own {basis}."
+    expected = round(0.2 * len(table))
+    were = "1 was" if outside == 1 else f"{outside} were"
+    if expected:
+        text += f" About {expected} would be outside in any case; {were}"
+    elif outside:
+        text += f" {were} outside"
+    else:
+        return text
+    sides = [f"{side}: {', '.join(names)}" for side, names in (("below", below), ("above", above)) if names]
+    return f"{text} ({'; '.join(sides)}). Look there first." if sides else f"{text}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,6 +19,7 @@ __all__ = [
     "PayReport",
     "earnings",
     "ote",
+    "past_costs",
     "pay_by_rep",
     "pay_costs_frame",
     "pay_findings",
@@ -39,6 +40,8 @@ STAND_IN = "50-50-accelerator"
 QUOTA_TO_OTE = 5.0
 #: Trials on which the levels of a quota curve are paid; the curve is smooth, and its luck is shared.
 CURVE_TRIALS = 1000
+#: Trials from which on one case in a hundred can be told.
+FEWEST_FOR_RARE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,28 +146,35 @@ def _chosen(briefing: Briefing, name: str, *, given: bool) -> tuple[PayPlan, str
         if plan.currency and plan.currency != briefing.currency:
             raise PlanError(f"{name}: currency is {plan.currency}; the bookings are in {briefing.currency}")
         return plan, ""
-    quota = max(_annual_quota(briefing).values())
-    ote = float(f"{quota / QUOTA_TO_OTE:.2g}")
-    fitted = fitted_to(plan, roles=roles, on_target_earnings=ote)
+    quotas = _annual_quota(briefing)
+    largest = max(quotas.values())
+    ote = {role: float(f"{quotas.get(role, largest) / QUOTA_TO_OTE:.2g}") for role in roles}
+    fitted = fitted_to(plan, on_target_earnings=ote)
     what = f"the shipped plan “{plan.name}”" if given else f"no pay plan was given; “{plan.name}” stands in"
+    amounts = ", ".join(
+        f"{briefing.money(ote[role])} for a quota of {briefing.money(quota)} ({role})"
+        for role, quota in quotas.items()
+    )
+    others = [role.role for role in plan.roles if role.role not in roles]
+    extra = f"; nobody in the team is {listed(others)}, who are not costed" if len(plan.roles) > 1 else ""
     return fitted, (
-        f"{what}: its OTE is set to {briefing.money(ote)} a year, a fifth of the recommended annual "
-        f"quota of {briefing.money(quota)} (field norm: quota 4 to 6 × OTE)"
+        f"{what}: its OTE is set to a fifth of the recommended annual quota: {amounts} (field norm: quota 4 "
+        f"to 6 × OTE), its SPIFs and draws in step{extra}"
     )
 
 
-def fitted_to(plan: PayPlan, *, roles: Sequence[str], on_target_earnings: float) -> PayPlan:
-    """A shipped plan as a pattern: paid to each role alike, all amounts in step with the OTE.
+def fitted_to(plan: PayPlan, *, on_target_earnings: Mapping[str, float]) -> PayPlan:
+    """A shipped plan as a pattern: paid to each role, all amounts in step with the OTE of the role.
 
-    >>> fitted = fitted_to(pay.load_plan("ramp-draw"), roles=["AE"], on_target_earnings=50_000.0)
+    >>> fitted = fitted_to(pay.load_plan("ramp-draw"), on_target_earnings={"AE": 50_000.0})
     >>> fitted.roles[0].role, fitted.roles[0].on_target_earnings
     ('AE', 50000.0)
     """
     own = {role.role: role for role in plan.roles}
     paid = []
-    for name in roles:
+    for name, wanted in on_target_earnings.items():
         role = own.get(name, plan.roles[0])
-        factor = on_target_earnings / plan.roles[0].on_target_earnings
+        factor = wanted / role.on_target_earnings
         spifs = tuple(
             spif.model_copy(
                 update={
@@ -195,6 +205,8 @@ def pay_findings(report: PayReport) -> str:
     b, costs = report.briefing, report.costs
     low, high, norm = costs.total.p10, costs.total.p90, pay.FIELD_NORMS["cost_of_sales"]
     at_ote, top = costs.share_at_ote, costs.top_share
+    enough = costs.trials >= FEWEST_FOR_RARE
+    rare = f", in one of a hundred cases more than {b.money(costs.top_pay.p99)}" if enough else ""
     lines = [
         f"**“{report.plan.name}” costs {b.money(costs.total.p50)} from {report.span}** ({b.money(low)} to "
         f"{b.money(high)} in 8 of 10 cases, {formats.count(costs.trials)} trials): "
@@ -204,11 +216,11 @@ def pay_findings(report: PayReport) -> str:
         f"{formats.percent(norm.low, digits=1)} of revenue, all sales pay: {norm.cited()}).",
         f"**{formats.percent(at_ote.mean)} of {reps(len(costs.reps))} are expected to earn their OTE or "
         f"more** ({formats.percent(at_ote.p10)} to {formats.percent(at_ote.p90)}). The best-paid rep earns "
-        f"{b.money(costs.top_pay.p50)}, in one of a hundred cases more than {b.money(costs.top_pay.p99)}, "
+        f"{b.money(costs.top_pay.p50)}{rare}, "
         f"and takes {formats.percent(top.p50)} of all variable pay.",
         *_accelerators(report),
         *_comparison(report),
-        _asymmetry(report),
+        *_asymmetry(report),
     ]
     return bullets([*lines, *(f"Assumed: {note}." for note in report.notes)])
 
@@ -216,8 +228,10 @@ def pay_findings(report: PayReport) -> str:
 def _accelerators(report: PayReport) -> list[str]:
     b = report.briefing
     found = pay.accelerator_cost(report.payout, gross_margin=report.gross_margin)
-    if not found.cost.mean > 0:
+    if not pay.has_accelerators(report.plan):
         return ["The plan has no accelerators: whoever reaches quota earns no higher rate beyond it [B4]."]
+    if not found.cost.mean > 0:
+        return ["The plan's accelerators cost nothing here: nobody gets to them, or the cap swallows them."]
     worth = (
         f"they would have to bring {b.money(found.extra_bookings_at_margin)} more bookings "
         f"({formats.percent(found.extra_share_at_margin, digits=1)})"
@@ -249,14 +263,16 @@ def _comparison(report: PayReport) -> list[str]:
     ]
 
 
-def _asymmetry(report: PayReport) -> str:
+def _asymmetry(report: PayReport) -> list[str]:
     """What a quota that is set ten percent too low or too high costs in pay."""
     b, curve = report.briefing, _levels(report, (0.9, 1.0, 1.1))
     low, middle, high = curve["pay"]
-    return (
+    if low - high < 1:  # a plan that does not look at quotas
+        return []
+    return [
         f"**A quota set 10 % too low costs {b.money(low - middle)} more pay; one 10 % too high saves "
         f"{b.money(middle - high)}** (means, on the same luck)."
-    )
+    ]
 
 
 def _levels(report: PayReport, factors: Sequence[float]) -> pd.DataFrame:
@@ -385,7 +401,10 @@ def pay_warnings(report: PayReport) -> str:
             found = [*plan.warnings(), *pay.field_warnings(plan, annual_quota=report.annual_quota)]
             lines += [f"“{plan.name}”: {text}" for text in found]
     notes = list(dict.fromkeys((*report.payout.notes, *(report.other_payout or report.payout).notes)))
-    nothing = ["Nothing: no cliffs, and inside what the field quotes."]
+    nothing = [
+        "No cliff, and pay never falls as bookings rise; quota ÷ OTE, pay mix, accelerators, cap and "
+        "clawback lie inside what the field quotes."
+    ]
     return bullets([*(lines or nothing), *notes])
 
 
@@ -413,6 +432,41 @@ def _ratio(plan: PayPlan, role: RolePay, quota: float, currency: str) -> list[st
     ]
 
 
+def past_costs(report: PayReport) -> str:
+    """What the plan would have cost on past bookings and quotas (Markdown table), by quarter or by year:
+    facts, as far as other pay would not have changed what was sold."""
+    b = report.briefing
+    if b.tables.quotas.empty:
+        return "The export has no quotas, so what the plan would have paid in the past cannot be said."
+    plan = report.plan if report.plan.period != "month" else report.plan.paid_by("quarter")
+    only = plan.roles[0].role
+    try:
+        paid = pay.pay_past(plan, b.tables, role=only)
+    except PlanError as problem:
+        return f"What the plan would have paid in the past cannot be said: {problem}."
+    rows = []
+    for column, period in enumerate(paid.periods):
+        pay_of, booked = paid.total[..., column].ravel(), float(paid.inputs.bookings[..., column].sum())
+        target = paid.on_target_earnings[:, column]
+        there = target > 0
+        made = int((pay_of[there] >= target[there] * (1 - 1e-9)).sum())
+        rows.append(
+            [
+                period,
+                b.money(float(pay_of.sum())),
+                b.money(booked),
+                formats.percent(float(pay_of.sum()) / booked if booked else math.nan, digits=1),
+                f"{made} of {int(there.sum())}",
+                b.money(float(pay_of.max())),
+            ]
+        )
+    header = ["period", "pay", "bookings", "pay ÷ bookings", "earned OTE", "best-paid rep"]
+    notes = f"\n\n{bullets(paid.notes)}" if paid.notes else ""
+    return formats.table(header, rows) + (
+        "\n\nOn the bookings and quotas of the export, as if people had sold the same." + notes
+    )
+
+
 def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
     """Where a rep's pay of a past period comes from (Markdown): each deal, tier, rate and amount.
 
@@ -434,7 +488,15 @@ def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
     place = past.reps.index(rep) if rep else int(booked.argmax())
     name = past.reps[place]
     role = past.roles[place] or plan.roles[0].role
-    found = pay.trace_past(plan, b.tables, rep=name, period=label, role=role)
+    notes = [f"Assumed: {note}." for note in report.notes[:1]]
+    stand_in = None
+    if b.tables.quotas.empty:
+        stand_in = report.annual_quota.get(role, math.nan) / plan.periods_per_year
+        notes.append(
+            f"Assumed: a quota of {formats.money(stand_in, b.currency)}, the recommended annual one divided "
+            f"by {plan.periods_per_year}; the export has no quotas."
+        )
+    found = pay.trace_past(plan, b.tables, rep=name, period=label, role=role, quota=stand_in)
     rows = []
     for row in found.rows:
         rate = "–" if row.rate is None else f"{float(row.rate):.4%}".replace("%", " %")
@@ -443,10 +505,12 @@ def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
     rows.append(["**total**", "", "", "", "", f"**{found.total:,.2f}**"])
     quota = "no quota" if found.quota is None else f"quota {formats.money(float(found.quota), b.currency)}"
     attained = "" if math.isnan(found.attainment) else f", attainment {formats.percent(found.attainment)}"
+    span = f" (both {plan.cumulative_within} to date)" if plan.cumulative_within else ""
     unit = "" if b.currency == formats.NO_CURRENCY else f" ({b.currency})"
     return (
         f"**{name}, {role}, {label}**: {quota}, booked {formats.money(float(found.bookings), b.currency)}"
-        f"{attained}.\n\n"
+        f"{attained}{span}.\n\n"
+        + "".join(f"{note}\n\n" for note in notes)
         + formats.table(["part", "rule", "deal", f"basis{unit}", "rate", f"amount{unit}"], rows)
     )
 
@@ -468,7 +532,9 @@ def pay_texts(report: PayReport) -> dict[str, object]:
         "cost_of_sales": f"{formats.percent(costs.cost_of_sales.p50, digits=1)} of bookings",
         "share_at_ote": f"{formats.percent(costs.share_at_ote.mean)} (n = {reps(len(costs.reps))})",
         "quota_to_ote": " and ".join(dict.fromkeys(formats.ratio(ratio) for ratio in ratios)),
-        "accelerator_cost": b.money(found.cost.mean) if found.cost.mean > 0 else "nothing (there are none)",
+        "accelerator_cost": b.money(found.cost.mean)
+        if pay.has_accelerators(report.plan)
+        else "nothing (there are none)",
     }
 
 

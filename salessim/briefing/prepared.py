@@ -18,7 +18,8 @@ from salessim.errors import DataError, ParameterError, PlanError, ScenarioError,
 from salessim.library import EXAMPLE, example_crm
 from salessim.model import Scenario
 from salessim.periods import Quarter
-from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, score
+from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, quota_for_share, score
+from salessim.plans.quota import period_level
 
 __all__ = ["STEPS", "Briefing", "bullets", "day", "prepare", "read_export", "reps"]
 
@@ -84,7 +85,8 @@ class Briefing:
 
     @property
     def recommended(self) -> QuotaPlan:
-        """The plan scaled so that the middle of the band is expected to make quota in the quota period.
+        """The plan with the level of its quotas moved so that the middle of the band is expected to make
+        them: in each of the simulated quarters, or in all together where that is the quota period.
 
         Where no quota does that (see :attr:`quota_found`): scaled so that quotas add up to the bookings that
         are expected over all simulated quarters.
@@ -95,6 +97,17 @@ class Briefing:
     def quota_found(self) -> bool:
         """Whether there is a quota that the middle of the band is expected to make."""
         return self._solved[2]
+
+    @property
+    def one_quota(self) -> bool:
+        """Whether the recommended plan asks the same of every fully ramped rep who carries a quota."""
+        plan = self.recommended
+        if isinstance(plan.annual_quota, dict):
+            roles = {rep.role for rep in self.scenario.team()}
+            different = len({amount for role, amount in plan.annual_quota.items() if role in roles}) > 1
+        else:
+            different = False
+        return not different and not plan.quotas_by_rep
 
     @cached_property
     def asked(self) -> QuotaScore:
@@ -259,14 +272,33 @@ def _solve(outcome: Outcome, plan: QuotaPlan) -> tuple[str, QuotaPlan, bool]:
 
     Where few sell often, too few book anything at all in a quarter; over a year more do.
     """
-    for period in (outcome.periods[0], HORIZON):
+    first = outcome.periods[0]
+    for period in (first, HORIZON):
         try:
-            return period, plan_for_share(outcome, plan=plan, period=period, share=MIDDLE), True
+            found = plan_for_share(outcome, plan=plan, period=period, share=MIDDLE)
         except PlanError:
             continue
+        return period, _for_each_quarter(outcome, plan, found) if period == first else found, True
     whole = score(outcome, plan, period=HORIZON)  # refuses a plan that asks nobody for anything
     factor = max(whole.expected_bookings, 1.0) / whole.sum_of_quotas
     return HORIZON, plan.scaled(factor), False
+
+
+def _for_each_quarter(outcome: Outcome, plan: QuotaPlan, first: QuotaPlan) -> QuotaPlan:
+    """The plan with quotas that the middle of the band makes in each of four quarters; a quarter too short
+    for one keeps the level of the first."""
+    if len(outcome.periods) != 4:
+        return first
+    level = period_level(first, outcome.scenario, outcome.periods[0])
+    factors = {}
+    for period in outcome.periods:
+        now = period_level(plan, outcome.scenario, period)
+        try:
+            wanted = quota_for_share(outcome, plan=plan, period=period, share=MIDDLE)
+        except PlanError:
+            wanted = now * level / period_level(plan, outcome.scenario, outcome.periods[0])
+        factors[period] = wanted / now if now > 0 else 1.0
+    return plan.scaled_by_quarter(factors)
 
 
 def day(name: str, text: str) -> date | None:

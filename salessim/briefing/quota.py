@@ -80,8 +80,11 @@ def _attained(briefing: Briefing) -> list[str]:
         return []
     team = measures.measure("team_attainment", briefing.tables, quarter=briefing.quarter).iloc[0]
     number = int(share["n"])
+    left = (briefing.quarter.end - briefing.tables.as_of).days
+    made = "made quota" if briefing.quarter_is_over else "have made quota so far"
+    so_far = "" if briefing.quarter_is_over else f", {left} days before its end"
     return [
-        f"**{round(share['value'] * number)} of {reps(number)} made quota in {briefing.quarter}** "
+        f"**{round(share['value'] * number)} of {reps(number)} {made} in {briefing.quarter}{so_far}** "
         f"({formats.percent(share['value'])}, {formats.percent(LEVEL)} interval "
         f"{formats.span(share['low'], share['high'], 'share')}); the team booked "
         f"{formats.percent(team['value'])} of the sum of its quotas."
@@ -92,12 +95,13 @@ def _territory(briefing: Briefing) -> list[str]:
     """Whether equal quotas meet very unequal reps [B2, B5]; empty: they do not."""
     chances = briefing.advised.reps["chance"]
     sure, never = int((chances > CERTAIN).sum()), int((chances < 1 - CERTAIN).sum())
-    if len(chances) < 4 or sure + never < len(chances) / 4:
+    uneven = sure > 0 and never > 0 and sure + never >= len(chances) / 4
+    if len(chances) < 4 or not uneven or not briefing.one_quota:
         return []
     return [
         f"**Who makes it is mostly decided beforehand**: {sure} of {len(chances)} are nearly certain to make "
-        f"this quota (over {formats.percent(CERTAIN)}), {never} nearly certain to miss it. Few carry the "
-        "team; one quota for all cannot be fair here. Set quotas by territory and history, or move leads."
+        f"this quota (over {formats.percent(CERTAIN)}), {never} nearly certain to miss it. One quota "
+        "for all cannot be fair here. Set quotas by potential, or move leads."
     ]
 
 
@@ -140,10 +144,17 @@ def _advice(briefing: Briefing) -> str:
     number, band = len(advised.reps), band_of(advised)
     moves = f"from {formats.percent(advised.share_low)} to {formats.percent(advised.share_high)}"
     chance = formats.percent(advised.probability_band)
-    text = (
-        f"**A quota of {b.money(advised.full_quota)} is one that {formats.percent(advised.expected_share)} "
-        f"are expected to make** in {b.quota_period_name}. "
-    )
+    if b.one_quota:
+        what = f"A quota of {b.money(advised.full_quota)} is one that"
+    else:
+        factor = advised.full_quota / b.asked.full_quota
+        low, high = advised.reps["quota"].min(), advised.reps["quota"].max()
+        what = (
+            f"The plan's quotas times {factor:.2f}, {b.money(low)} to {b.money(high)} from rep to rep, are "
+            "ones that"
+        )
+    made = formats.percent(advised.expected_share)
+    text = f"**{what} {made} are expected to make** in {b.quota_period_name}. "
     if not _lands(number, advised.band):
         smallest = next(n for n in itertools.count(1) if _lands(n, advised.band))
         return text + (
@@ -201,10 +212,11 @@ def quotas_by_quarter(briefing: Briefing) -> str:
     middle = formats.percent(MIDDLE, digits=1)
     header = ["quarter", f"{given}: quota", f"{given}: make it", f"{given}: in the band"]
     header += [f"quota for {middle}", f"{middle}: in the band", "chance of the team plan"]
+    unequal = "" if briefing.one_quota else " *quota*: the highest, the others in the plan's relation to it."
     note = "" if briefing.plan_given else f"\n\nNo team plan was given: {_stand_in(briefing)}."
     return (
         formats.table(header, rows) + "\n\n*Make it*: expected share of reps who make quota; *in the band*: "
-        f"chance that the share lands in {band_of(briefing.asked)}.{note}"
+        f"chance that the share lands in {band_of(briefing.asked)}.{unequal}{note}"
     )
 
 

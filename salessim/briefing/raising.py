@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from salessim import crm, formats, plans
-from salessim.briefing.prepared import Briefing, bullets
+from salessim.briefing.prepared import Briefing, bullets, reps
+from salessim.crm.quotas import managers_with_team_quota
 from salessim.documents import validated
 from salessim.errors import PlanError
+from salessim.periods import Quarter
 from salessim.plans import Contrast, RaiseRule, RuleLaboratory
 
 __all__ = [
@@ -40,10 +43,13 @@ FALSE_ALARM = 0.10
 @functools.lru_cache(maxsize=4)
 def past_attainment(briefing: Briefing) -> pd.DataFrame:
     """Attainment by rep and quarter of the export: rep, period, quota, bookings, attainment, note; empty
-    where the export has no quotas."""
-    if briefing.tables.quotas.empty:
+    where the export has no quotas. A reported quarter that misses a few days counts as a whole one."""
+    tables = briefing.tables
+    if tables.quotas.empty:
         return pd.DataFrame(columns=["rep", "period", "quota", "bookings", "attainment", "note"])
-    return crm.attainment_of(briefing.tables)
+    if briefing.quarter_is_over:
+        tables = replace(tables, as_of=max(tables.as_of, briefing.quarter.end))
+    return crm.attainment_of(tables)
 
 
 def judged_quarters(briefing: Briefing) -> pd.DataFrame:
@@ -78,45 +84,104 @@ def attainment_history(briefing: Briefing) -> str:
 
 
 def contrast_of_the_quarter(briefing: Briefing) -> str:
-    """The case that the reported quarter's quotas were, in words (Markdown) [B2]."""
-    found = _contrast(briefing)
-    if found is None:
-        spread = plans.concentration(_booked_by_rep(briefing).to_numpy())
-        top = formats.percent(spread.top_fifth_share)
-        return bullets(
-            [
-                f"The export has no quotas for {briefing.quarter}: whether they fit cannot be said.",
-                f"The top fifth of {spread.n} reps booked {top} of the quarter (Gini "
-                f"{spread.gini:.2f}; 0: all alike, 1: one books all).",
-            ]
+    """The case that the reported quarter's quotas were, in words (Markdown) [B2]; while that quarter is not
+    over, the case of the last complete quarter with quotas."""
+    judged, lines = _quarter_to_judge(briefing), []
+    if not briefing.quarter_is_over:
+        lines.append(
+            f"{briefing.quarter} is not over (the export ends on {briefing.tables.as_of}): "
+            + (
+                "whether its quotas fit cannot be said yet."
+                if judged is None
+                else f"judged is {judged}, the last complete quarter with quotas."
+            )
         )
-    lines = [f"**{briefing.quarter}: {found.case}.** {found.evidence}", found.change, *found.remarks]
+    elif judged is None:
+        lines.append(_not_judged(briefing))
+    if judged is None:
+        return bullets([*lines, *_spread(briefing)])
+    found = _contrast(briefing, judged)
+    # a share that may well lie in the band proves no case, so that nothing is advised on it
+    proven = found.share_high < found.band[0] or found.share_low > found.band[1] or found.case == "healthy"
+    verdict = f"{judged}: {found.case}." if proven else f"{judged} looks like “{found.case}”, not proven."
+    lines += [f"**{verdict}** {found.evidence}", found.change if proven else "", *found.remarks]
+    table = past_attainment(briefing)
+    holders = table.loc[(table["period"] == str(judged)) & (table["quota"] > 0), "rep"]
+    managers = [name for name in managers_with_team_quota(briefing.tables) if name in set(holders)]
+    if managers:
+        number = "1 manager" if len(managers) == 1 else f"{len(managers)} managers"
+        lines.append(f"{number} whose quota is that of their team left out ({', '.join(managers)}).")
     return bullets([line for line in lines if line])
 
 
-def _contrast(briefing: Briefing) -> Contrast | None:
+def _quarter_to_judge(briefing: Briefing) -> Quarter | None:
+    """The reported quarter, or the last complete one with quotas while it is not over; None: none can be."""
     table = past_attainment(briefing)
-    now = table[(table["period"] == str(briefing.quarter)) & (table["quota"] > 0)]
-    if now.empty or not briefing.quarter_is_over:
-        return None
+    known = set(table.loc[table["attainment"].notna(), "period"])
+    if briefing.quarter_is_over:
+        return briefing.quarter if str(briefing.quarter) in known else None
+    return _quarter(briefing, max(known)) if known else None
+
+
+def _quarter(briefing: Briefing, label: str) -> Quarter:
+    month = briefing.quarter.fiscal_year_starts_in_month
+    return Quarter.parse(label, fiscal_year_starts_in_month=month)
+
+
+def _not_judged(briefing: Briefing) -> str:
+    """Why the quotas of the reported quarter cannot be judged although it is over."""
+    table = past_attainment(briefing)
+    now = table[(table["period"] == str(briefing.quarter)) & table["quota"].notna()]
+    if now.empty:
+        return f"The export has no quotas for {briefing.quarter}: whether they fit cannot be said."
+    note = crm.attainment_by_period(now)["note"].iloc[0]
+    return f"Whether the quotas of {briefing.quarter} fit cannot be said: {note}."
+
+
+def _spread(briefing: Briefing) -> list[str]:
+    """How much the reported quarter hangs on few reps; empty: one rep, or nothing booked."""
+    spread = plans.concentration(_booked_by_rep(briefing).to_numpy())
+    if spread.n < 2 or np.isnan(spread.top_fifth_share):
+        return []
+    so_far = "" if briefing.quarter_is_over else " so far"
+    return [
+        f"The top fifth of {reps(spread.n)} booked {formats.percent(spread.top_fifth_share)} of "
+        f"{briefing.quarter}{so_far} (Gini {spread.gini:.2f}; 0: all alike, 1: one books all)."
+    ]
+
+
+def _contrast(briefing: Briefing, quarter: Quarter) -> Contrast:
+    table = past_attainment(briefing)
+    now = table[table["period"] == str(quarter)]
+    # who is not judged has no quota here, but what they booked counts for the team plan all the same
+    quotas = now["quota"].where(now["attainment"].notna()).to_numpy(dtype=np.float64)
+    won = _won(briefing, quarter)
+    by_nobody = won.loc[won["rep"].isna(), "amount"].sum()
     plan = None
     # a plan for the coming quarters says what this one was to bring only where they share a fiscal year
-    same_year = briefing.quarter.shift(1).year == briefing.quarter.year
+    same_year = briefing.quarter.shift(1).year == quarter.year
     if briefing.plan_given and briefing.plan.annual_team_plan and same_year:
-        plan = briefing.plan.annual_team_plan * briefing.plan.quarter_shares[briefing.quarter.number - 1]
+        plan = briefing.plan.annual_team_plan * briefing.plan.quarter_shares[quarter.number - 1]
     return plans.contrast(
-        now["bookings"].to_numpy(), now["quota"].to_numpy(), team_plan=plan, band=briefing.plan.target_band
+        np.append(now["bookings"].to_numpy(dtype=np.float64), by_nobody),
+        np.append(quotas, np.nan),
+        team_plan=plan,
+        band=briefing.plan.target_band,
     )
+
+
+def _won(briefing: Briefing, quarter: Quarter) -> pd.DataFrame:
+    """Deals won in a quarter."""
+    deals = briefing.tables.opportunities
+    end = pd.Timestamp(quarter.end) + pd.Timedelta(days=1)
+    inside = deals["closed"].between(pd.Timestamp(quarter.start), end, inclusive="left")
+    return deals[(deals["status"] == "won") & inside]
 
 
 def _booked_by_rep(briefing: Briefing) -> pd.Series:
-    quarter, deals = briefing.quarter, briefing.tables.opportunities
-    day = pd.Timedelta(days=1)
-    inside = deals["closed"].between(
-        pd.Timestamp(quarter.start), pd.Timestamp(quarter.end) + day, inclusive="left"
-    )
-    booked = deals[(deals["status"] == "won") & inside].groupby("rep")["amount"].sum()
-    return booked.reindex(briefing.tables.reps["rep"]).fillna(0.0) if len(briefing.tables.reps) else booked
+    booked = _won(briefing, briefing.quarter).groupby("rep")["amount"].sum()
+    team = briefing.tables.reps["rep"]
+    return booked.reindex(team).fillna(0.0) if len(team) else booked
 
 
 @functools.lru_cache(maxsize=4)
@@ -184,9 +249,8 @@ def raise_findings(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
 
 def rule_text(*, rule: RaiseRule = RULE) -> str:
     """The rule in words."""
-    row = "1 quarter" if rule.quarters_in_a_row == 1 else f"{rule.quarters_in_a_row} quarters in a row"
     return (
-        f"{formats.percent(rule.share_of_team)} of the team above quota in {row}, "
+        f"{formats.percent(rule.share_of_team)} of the team above quota in {_in_a_row(rule)}, "
         f"by {formats.percent(rule.margin)} on average ({rule.margin_is})"
     )
 
@@ -194,22 +258,43 @@ def rule_text(*, rule: RaiseRule = RULE) -> str:
 def _fired(briefing: Briefing, rule: RaiseRule) -> str:
     table, text = _rule_on_history(briefing, rule), rule_text(rule=rule)
     if table.empty:
-        return f"The rule for raising the bar ({text}) needs quotas of past quarters; the export has none."
+        return (
+            f"The rule for raising the bar ({text}) needs quotas of past quarters that can be judged; the "
+            "export has none."
+        )
     fired = table.loc[table["fires"], "period"].tolist()
-    number = len(table)
+    judged = int((table["reps"] > 0).sum())
+    gaps = len(table) - judged
+    over = f"{_quarters(judged)} with quotas"
+    if gaps:
+        were = "was" if gaps == 1 else "were"
+        over += f" ({_quarters(gaps)} between them {were} not judged, which breaks a run)"
     if fired:
-        return f"**The rule for raising the bar ({text}) fired in {', '.join(fired)}** of {number} quarters."
-    return f"**The rule for raising the bar ({text}) has not fired** in {number} quarters with quotas."
+        return f"**The rule for raising the bar ({text}) fired in {', '.join(fired)}** of {over}."
+    return f"**The rule for raising the bar ({text}) has not fired** in {over}."
+
+
+def _in_a_row(rule: RaiseRule) -> str:
+    return f"{_quarters(rule.quarters_in_a_row)}{'' if rule.quarters_in_a_row == 1 else ' in a row'}"
+
+
+def _quarters(number: int) -> str:
+    return "1 quarter" if number == 1 else f"{number} quarters"
 
 
 def _rule_on_history(briefing: Briefing, rule: RaiseRule) -> pd.DataFrame:
+    """The rule on every quarter from the first to the last that was judged; empty: none was."""
     table = past_attainment(briefing)
     known = table[table["attainment"].notna()]
     if known.empty:
         return pd.DataFrame()
-    periods = sorted(known["period"].unique())
+    quarter, last = (_quarter(briefing, label) for label in (known["period"].min(), known["period"].max()))
+    periods = [str(quarter)]
+    while quarter < last:  # a quarter in which nobody was judged stays in: it breaks a run
+        quarter = quarter.shift(1)
+        periods.append(str(quarter))
     wide = {
-        name: known.pivot(index="rep", columns="period", values=name)[periods]
+        name: known.pivot(index="rep", columns="period", values=name).reindex(columns=periods)
         for name in ("bookings", "quota")
     }
     return plans.apply_rule(rule, wide["bookings"], wide["quota"])
@@ -219,11 +304,13 @@ def raise_table(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
     """The rule on past quarters (Markdown table), in its three readings side by side."""
     table = _rule_on_history(briefing, rule)
     if table.empty:
-        return "The export has no quotas of past quarters to try the rule on."
+        return "The export has no quotas of past quarters that can be judged by the rule."
     rows = [
         [
             row["period"],
-            f"{row['exceeding']} of {row['reps']} ({formats.percent(row['share_exceeding'])})",
+            f"{row['exceeding']} of {row['reps']} ({formats.percent(row['share_exceeding'])})"
+            if row["reps"]
+            else "not judged",
             *(
                 f"{formats.percent(row[name])}{' ✓' if row[f'meets_{name}'] else ''}"
                 for name in ("mean_all", "mean_of_those", "team_total")
@@ -233,7 +320,9 @@ def raise_table(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
         for row in table.to_dict("records")
     ]
     header = ["quarter", "above quota", "mean of all", "mean of those above", "team total", "fires"]
+    share, margin = formats.percent(rule.share_of_team), formats.percent(rule.margin)
     return formats.table(header, rows) + (
-        "\n\n“By 25 % on average” has three readings, and they differ; ✓: the quarter meets both "
-        "conditions. The last column takes the mean attainment of all."
+        f"\n\n“By {margin} on average” has three readings, and they differ; ✓: {share} of the team above "
+        f"quota, and by {margin} in this reading. The last column takes the {rule.margin_is}, in "
+        f"{_in_a_row(rule)}."
     )

@@ -73,10 +73,11 @@ def ways_table(briefing: Briefing) -> str:
         )
     notes = sorted({note for solution in found for note in solution.notes})
     header = ["quotas", "from, to", "make it", "in the band", "chance of a rep", "sum", "over team plan"]
+    same = "everybody is asked the same, newcomers by their ramp"
     explained = (
-        "*one quota*: everybody is asked the same, newcomers by their ramp; *potential*: in proportion to "
-        "expected bookings; *equal chance*: each rep's own law of bookings read at the same chance. "
-        "The expected share is the same; what differs is who wins, and what the quotas add up to."
+        f"*one quota*: {same if briefing.one_quota else 'in the relation that the plan has'}; *potential*: "
+        "in proportion to expected bookings; *equal chance*: each rep's own law of bookings read at the same "
+        "chance. All aim at the same expected share; what differs is who wins, and what the quotas add up to."
     )
     return "\n\n".join([formats.table(header, rows), explained, *(f"Note: {note}." for note in notes)])
 

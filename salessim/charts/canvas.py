@@ -130,7 +130,9 @@ class Sheet:
         return cls(ax, own=False, title=title)
 
     def nothing(self, why: str) -> Axes:
-        """End with a picture that says why there is nothing to see."""
+        """End with a small picture that says why there is nothing to see."""
+        if self.own:
+            figure_of(self.ax).set_figheight(1.6)
         self.ax.set_axis_off()
         self.ax.text(0.5, 0.5, wrapped(why, width=320, size=11), transform=self.ax.transAxes,
                      ha="center", va="center", size=11, color=MUTED)  # fmt: skip

@@ -242,6 +242,8 @@ def _pay_panel(ax: Axes, costs: pd.DataFrame, *, recommended_quota: float) -> fl
     ax.axvline(recommended_quota, color=INK, linewidth=1)
     ax.scatter([recommended_quota], [taken], s=40, color=BLUE, zorder=3)
     least, most = (float(end(np.concatenate(ends))) for end in (np.nanmin, np.nanmax))
+    # a quota near zero is paid for many times over, which would flatten the rest
+    most = min(most, 2.5 * taken) if taken > 0 else most
     room = 0.15 * (most - least) or 0.2 * abs(most) or 0.01
     ax.set_ylim(max(0.0, least - room) if least >= 0 else least - room, most + 2.2 * room)
     right = recommended_quota > float(np.mean(ax.get_xlim()))

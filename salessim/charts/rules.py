@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +51,14 @@ _SCALE = LinearSegmentedColormap.from_list("chance", ["#F1F6FA", PALE, SKY, "#3D
 
 
 @styled()
-def attainment_strip(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
-    """Which reps landed further from their quota than luck alone explains [B5].
+def attainment_strip(
+    frame: pd.DataFrame,
+    *,
+    against: Literal["quota", "forecast"] = "quota",
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Which reps landed further from what was to be expected of them than chance explains [B5].
 
     The interval leaves one of five reps outside by luck alone; the title sets their number beside that.
 
@@ -59,13 +66,14 @@ def attainment_strip(frame: pd.DataFrame, *, ax: Axes | None = None, title: str 
         frame: columns rep, attainment (bookings ÷ quota; NaN: none yet), low and high (P10 and P90 of the
             attainment of an unchanged rep) and chance of making quota (fraction; NaN: not known). A rep
             without an interval cannot be judged and is left out, which the picture says.
+        against: what bookings are divided by, where there are no quotas: "forecast".
         ax: where to draw; None makes a figure.
         title: replaces the finding.
 
     >>> frame = pd.DataFrame({"rep": ["Ada", "Bo"], "attainment": [0.9, 0.3], "low": [0.6, 0.5],
     ...                       "high": [1.4, 1.3], "chance": [0.6, 0.5]})
     >>> attainment_strip(frame).get_label()
-    '1 of 2 reps landed inside what luck alone explains; outside: Bo (below); luck alone puts 0.4 outside'
+    '1 of 2 reps landed inside the expected range; outside: Bo (below); by chance 0.4 would be outside'
     """
     rows = known(frame, ["low", "high"])
     place = rows["attainment"].fillna(-np.inf), (rows["low"] + rows["high"]) / 2
@@ -91,14 +99,16 @@ def attainment_strip(frame: pd.DataFrame, *, ax: Axes | None = None, title: str 
     room = 0.04 * (max(1.15, most) - min(0.0, least))
     ax.set_xlim(least - room if least < 0 else 0.0, max(1.15, most + room))
     ax.annotate(
-        "quota", (1.0, len(rows) + 0.15), (5, 0), textcoords="offset points", va="center_baseline",
+        against, (1.0, len(rows) + 0.15), (5, 0), textcoords="offset points", va="center_baseline",
         weight="semibold",
     )  # fmt: skip
     scale(ax.xaxis, formats.percent)
-    ax.set_xlabel("Attainment (bookings ÷ quota)")
-    about = [f"Mark: attainment; bar: P10 to P90 of an unchanged rep ({formats.percent(LEVEL)})"]
+    of_quota = against == "quota"
+    ax.set_xlabel("Attainment (bookings ÷ quota)" if of_quota else "Bookings ÷ forecast (median)")
+    mark = "attainment" if of_quota else "bookings"
+    about = [f"Mark: {mark}; bar: P10 to P90 of an unchanged rep ({formats.percent(LEVEL)})"]
     for group, did in ((landed & (made < 1), "missed"), (landed & (made >= 1), "made it")):
-        if group.any() and (below | above).any():
+        if of_quota and group.any() and (below | above).any():
             about.append(f"{(group & inside).sum()} of {group.sum()} who {did} lie inside")
     if (~landed).any() and landed.any():
         about.append(f"{(~landed).sum()} without an attainment yet")
@@ -118,7 +128,7 @@ def _landed(rows: pd.DataFrame, landed: Flags, below: Flags, above: Flags) -> st
         return f"No attainment yet; luck alone puts the typical rep between {' and '.join(ends)} of quota"
     reps = number(total, "rep")
     if not outside:
-        return f"{'The' if total == 1 else 'All'} {reps} landed inside what luck alone explains"
+        return f"{'The' if total == 1 else 'All'} {reps} landed inside the expected range"
     sides = []
     for flags, side in ((below, "below"), (above, "above")):
         named = rows["rep"][flags]
@@ -128,8 +138,8 @@ def _landed(rows: pd.DataFrame, landed: Flags, below: Flags, above: Flags) -> st
             sides.append(f"{len(named)} {side}")
     by_luck = formats.count(round((1 - LEVEL) * total, 1))
     return (
-        f"{total - outside if total > outside else 'None'} of {reps} landed inside what luck alone explains; "
-        f"outside: {', '.join(sides)}; luck alone puts {by_luck} outside"
+        f"{total - outside if total > outside else 'None'} of {reps} landed inside the expected range; "
+        f"outside: {', '.join(sides)}; by chance {by_luck} would be outside"
     )
 
 
@@ -358,7 +368,7 @@ def variance_split(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | 
     >>> frame = pd.DataFrame({"rep": ["Ada", "Bo"], "luck": [0.8, 0.62], "skill": [0.1, 0.14],
     ...                       "territory": [0.1, 0.24]})
     >>> variance_split(frame).get_label()
-    'Luck makes up 71 % of what moves attainment, skill 12 %'
+    'Luck makes up 71 % of what moves attainment, territory 17 %'
     """
     sources = [source for source in _SOURCES if source in frame]
     rows = known(frame, sources) if sources else frame.head(0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from salessim.errors import ParameterError
 
@@ -22,6 +24,7 @@ __all__ = [
     "QuarterText",
     "ScenarioPath",
     "alone",
+    "csv_path",
     "prepared",
     "progress",
 ]
@@ -47,8 +50,26 @@ def alone(context: typer.Context) -> bool:
     if misplaced:
         option = f"--{misplaced[0].replace('_', '-')}"
         command = f"{context.command_path} {context.invoked_subcommand}"
-        raise ParameterError(f"{option} stands before the command; write it behind: {command} {option} …")
+        if misplaced[0] in _names_of_options(context):
+            advice = f"write it behind: {command} {option} …"
+        else:
+            advice = f"leave it out: '{command}' has no such option"
+        raise ParameterError(f"{option} stands before the command; {advice}")
     return False
+
+
+def _names_of_options(context: typer.Context) -> set[str]:
+    """What the command that was called in a group takes."""
+    group, name = context.command, context.invoked_subcommand
+    command = group.get_command(context, name) if isinstance(group, TyperGroup) and name else None
+    return {parameter.name for parameter in command.params if parameter.name} if command else set()
+
+
+def csv_path(option: str, given: str) -> Path | None:
+    """Where a table is to be written; None where nothing was given. Any other ending than .csv is refused."""
+    if given and not given.endswith(".csv"):
+        raise ParameterError(f"{option} is '{given}'; write a file that ends with .csv")
+    return Path(given) if given else None
 
 
 def prepared(

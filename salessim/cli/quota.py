@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from salessim.cli.common import AsOf, ColumnMap, Crm, PlanPath, QuarterText, ScenarioPath, alone, prepared
+from salessim.cli.common import (
+    AsOf,
+    ColumnMap,
+    Crm,
+    PlanPath,
+    QuarterText,
+    ScenarioPath,
+    alone,
+    csv_path,
+    prepared,
+)
 from salessim.errors import ParameterError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["app"]
 
@@ -21,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Out = Annotated[str, typer.Option(help="Write the result to this file.")]
+Currency = Annotated[str, typer.Option(help="ISO code of the amounts, such as EUR.", show_default=False)]
 Period = Annotated[str, typer.Option(help="Quarter or 'horizon'; left out: the coming quarter.")]
 
 
@@ -82,7 +89,9 @@ def gap(
     as_of: AsOf = "",
     scenario: ScenarioPath = "",
     plan: PlanPath = "",
-    target: Annotated[float, typer.Option(help="Bookings to reach; left out: the team plan.")] = 0.0,
+    target: Annotated[
+        float | None, typer.Option(help="Bookings to reach; left out: the company's plan.")
+    ] = None,
     chance: Annotated[float, typer.Option(help="Wanted chance of reaching them.")] = 0.8,
     period: Annotated[str, typer.Option(help="Quarter; left out: all simulated quarters.")] = "",
 ) -> None:
@@ -90,7 +99,7 @@ def gap(
     from salessim import briefing
 
     report = prepared(crm, quarter, column_map, as_of, scenario, plan)
-    typer.echo(briefing.gap_table(report, target=target or None, chance=chance, period=period))
+    typer.echo(briefing.gap_table(report, target=target, chance=chance, period=period))
 
 
 @app.command()
@@ -180,7 +189,12 @@ def raise_the_bar(
 def allocate(
     people: Annotated[
         Path,
-        typer.Argument(help="CSV with name, parent, and figures to go by (history, potential …)."),
+        typer.Argument(
+            help="CSV with a row for everybody and for the company, regions and teams. Columns: name; parent "
+            "(name of the line above, blank for the company); if known role, start and end (dates such as "
+            "2026-04-01), open_seat (true where nobody sits yet); and any figures to go by, such as history, "
+            "pipeline or potential."
+        ),
     ],
     target: Annotated[float, typer.Option(help="Plan of the company for the year.")],
     by: Annotated[
@@ -191,8 +205,15 @@ def allocate(
         str, typer.Option(help="One share for all levels (0.05), or by level: 1=0.05,3=0.1.")
     ] = "",
     pin: Annotated[list[str] | None, typer.Option(help="A fixed amount, as 'Ann=300000'; repeat it.")] = None,
-    missing: Annotated[str, typer.Option(help="Reps without a figure: refuse, equal, or zero.")] = "refuse",
-    year: Annotated[int, typer.Option(help="Fiscal year; wanted where people start or leave.")] = 0,
+    missing: Annotated[
+        str,
+        typer.Option(
+            help="Reps with no figure, or zero: refuse, equal (mean of the team mates), or zero (no quota)."
+        ),
+    ] = "refuse",
+    year: Annotated[
+        int | None, typer.Option(help="Fiscal year; wanted where people start or leave, and for files.")
+    ] = None,
     fiscal_year_starts_in_month: Annotated[int, typer.Option(help="1 to 12.")] = 1,
     quarter_shares: Annotated[str, typer.Option(help="Shares of the year, as 0.2,0.25,0.25,0.3.")] = "",
     ramp: Annotated[
@@ -203,34 +224,52 @@ def allocate(
         str, typer.Option(help="Where the quota of newcomers and leavers goes: gap, team, or company.")
     ] = "gap",
     open_seats: Annotated[str, typer.Option(help="carry, gap, team, or company.")] = "carry",
-    currency: Annotated[str, typer.Option(help="ISO code of the amounts.")] = "XXX",
+    potential: Annotated[
+        str, typer.Option(help="Column with what reps can bring: also show bottom-up and reconciled.")
+    ] = "",
+    toward: Annotated[
+        float, typer.Option(help="How far reconciled quotas go: 0 as handed down, 1 by the potential.")
+    ] = 0.5,
+    currency: Currency = "XXX",
     trace_of: Annotated[str, typer.Option(help="Also show where this person's quota comes from.")] = "",
     out: Annotated[str, typer.Option(help="Write the quotas (rep, period, quota) to this CSV file.")] = "",
+    reconciled_out: Annotated[
+        str, typer.Option(help="Write the reconciled quotas to this CSV file; with --potential.")
+    ] = "",
 ) -> None:
     """Hand the company's plan down to every rep, exact to the cent: company, regions, managers, reps."""
     from salessim import briefing
 
-    text, quotas = briefing.allocate_file(
+    paths = csv_path("--out", out), csv_path("--reconciled-out", reconciled_out)
+    if reconciled_out and not potential:
+        raise ParameterError("--reconciled-out needs --potential: name the column with what reps can bring")
+    found = briefing.allocate_file(
         people,
         target=target,
         by=by,
         over_assignment=over_assignment,
         pins=pin or (),
         missing=missing,
-        year=year or None,
+        year=year,
         fiscal_year_starts_in_month=fiscal_year_starts_in_month,
         quarter_shares=quarter_shares,
         ramp=ramp,
         leads_first_months=leads_first_months,
         freed=freed,
         open_seats=open_seats,
+        potential=potential,
+        toward=toward,
         currency=currency,
         trace_of=trace_of,
     )
-    typer.echo(text)
-    if out:
-        Path(out).write_text(quotas(), encoding="utf-8")
-        typer.echo(out)
+    # files before the answer, so that a refusal stands alone
+    for path, quotas in zip(paths, (found.top_down, found.both), strict=True):
+        if path and quotas:
+            path.write_text(quotas.to_csv(), encoding="utf-8")
+    typer.echo(found.text)
+    for path in paths:
+        if path:
+            typer.echo(path)
 
 
 @app.command("import")
@@ -240,8 +279,18 @@ def import_file(
     rep: Annotated[str, typer.Option(help="Column of the rep (name, or number from 1).")] = "",
     quota: Annotated[str, typer.Option(help="Column of the quota (long files).")] = "",
     period: Annotated[str, typer.Option(help="Column of the period or date (long files).")] = "",
-    period_of_date: Annotated[str, typer.Option(help="What a date stands for: month or quarter.")] = "",
-    currency: Annotated[str, typer.Option(help="ISO code of the amounts.")] = "XXX",
+    year: Annotated[str, typer.Option(help="Column of the year.")] = "",
+    calendar_year: Annotated[
+        int | None, typer.Option(help="Year of a file that names only months or quarters.")
+    ] = None,
+    period_of_date: Annotated[
+        str,
+        typer.Option(help="What a date stands for: month, quarter or year; left out: seen from the dates."),
+    ] = "",
+    decimal_sign: Annotated[
+        str, typer.Option(help="Decimal sign of the amounts, '.' or ','; left out: seen from them.")
+    ] = "",
+    currency: Currency = "XXX",
     sales: Annotated[str, typer.Option(help="Sales (CSV), to show attainment beside the quotas.")] = "",
     sales_columns: Annotated[
         str, typer.Option(help="Its columns for rep, date and amount, as EmployeeKey,OrderDate,SalesAmount.")
@@ -249,41 +298,47 @@ def import_file(
     people: Annotated[
         str, typer.Option(help="CSV with quota_id and sales_id, where both files name people differently.")
     ] = "",
+    keep_roll_ups: Annotated[
+        bool, typer.Option("--keep-roll-ups", help="Also write quotas suspected to add up those of others.")
+    ] = False,
     out: Annotated[str, typer.Option(help="Write clean quotas (rep, period, quota) to this CSV file.")] = "",
+    notes: Annotated[str, typer.Option(help="Write every note, row by row, to this CSV file.")] = "",
 ) -> None:
     """Read quotas from a wide or long file: what is in it, what is odd, and attainment beside sales."""
     from salessim import briefing
 
-    text, quotas = briefing.import_quotas(
+    out_path, notes_path = csv_path("--out", out), csv_path("--notes", notes)
+    found = briefing.import_quotas(
         path,
         unit=unit,
         rep=rep,
         quota=quota,
         period=period,
+        year=year,
+        calendar_year=calendar_year,
         period_of_date=period_of_date,
+        decimal_sign=decimal_sign,
+        keep_roll_ups=keep_roll_ups,
         currency=currency,
         sales=sales,
         sales_columns=sales_columns,
         people=people,
     )
-    typer.echo(text)
-    if out:
-        _write_csv(quotas, out)
+    typer.echo(found.text)
+    if out_path:
+        found.quotas.to_csv(out_path, index=False)
+        typer.echo(f"{out_path}: {found.written}")
+    if notes_path:
+        found.notes.to_csv(notes_path, index=False)
+        typer.echo(f"{notes_path}: {len(found.notes):,} notes")
 
 
 @app.command()
 def compare(
-    before: Annotated[Path, typer.Argument(help="CSV with rep, period, quota.")],
-    after: Annotated[Path, typer.Argument(help="CSV with rep, period, quota.")],
+    before: Annotated[Path, typer.Argument(help="Quotas by rep and period, as --out writes them.")],
+    after: Annotated[Path, typer.Argument(help="The newer set, likewise.")],
 ) -> None:
-    """Show what changed between two sets of quotas, rep by rep; the changes add up."""
+    """Show what changed between two sets of quotas, rep by rep and period by period; the changes add up."""
     from salessim import briefing
 
     typer.echo(briefing.compare_quota_files(before, after))
-
-
-def _write_csv(table: pd.DataFrame, out: str) -> None:
-    if not out.endswith(".csv"):
-        raise ParameterError(f"--out is '{out}'; write a file that ends with .csv")
-    table.to_csv(out, index=False)
-    typer.echo(out)

@@ -10,22 +10,30 @@ from salessim.measures.selection import DEAL_CUTS, QUOTA_CUTS, Selection, noted
 __all__ = ["ATTAINMENT"]
 
 
-def _counted_quotas(select: Selection) -> pd.DataFrame:
+def _counted(select: Selection, quotas: pd.DataFrame) -> pd.DataFrame:
     """Quotas to judge: above zero and, unless a quarter was asked for, of complete quarters."""
-    return select.only_complete(select.quotas[select.quotas["quota"] > 0])
+    return select.only_complete(quotas[quotas["quota"] > 0])
+
+
+def _team_quotas_noted(select: Selection, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a note on the managers whose quota is left out, since their reps hold it already."""
+    managers = _counted(select, select.team_quotas).groupby("group")["rep"].nunique()
+    return noted(rows, managers, "{} manager(s) whose quota is that of their team left out")
 
 
 def _share_attaining(select: Selection) -> pd.DataFrame:
-    quotas = _counted_quotas(select)
-    return select.shares(
+    quotas = _counted(select, select.quotas)
+    rows = select.shares(
         quotas["bookings"] >= quotas["quota"], quotas["group"], of="quotas of a rep and quarter"
     )
+    return _team_quotas_noted(select, rows)
 
 
 def _team_attainment(select: Selection) -> pd.DataFrame:
-    quotas = _counted_quotas(select).groupby("group")
+    quotas = _counted(select, select.quotas).groupby("group")
     rows = select.result(quotas["bookings"].sum() / quotas["quota"].sum(), quotas.size())
-    return noted(rows, rows["n"].eq(0).astype(int), "no quotas of a rep and quarter")
+    rows = noted(rows, rows["n"].eq(0).astype(int), "no quotas of a rep and quarter")
+    return _team_quotas_noted(select, rows)
 
 
 def _linearity(select: Selection) -> pd.DataFrame:
@@ -44,7 +52,8 @@ ATTAINMENT = (
         unit="share",
         better="neither",
         definition=(
-            "Share of the quotas of a rep and quarter that bookings reached; a plan is right at 60–75 % [B1]."
+            "Share of the quotas of a rep and quarter that bookings reached, without managers whose quota is "
+            "that of their team; a plan is right at 60–75 % [B1]."
         ),
         needs=("quotas", *WON),
         cuts=QUOTA_CUTS,
@@ -56,7 +65,10 @@ ATTAINMENT = (
         label="Attainment of the team",
         unit="share",
         better="higher",
-        definition="Bookings of the reps who hold a quota ÷ the sum of their quotas [B2].",
+        definition=(
+            "Bookings of the reps who hold a quota ÷ the sum of their quotas, without managers whose quota "
+            "is that of their team [B2]."
+        ),
         needs=("quotas", *WON),
         cuts=QUOTA_CUTS,
         estimator=_team_attainment,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from salessim import formats
+from salessim.crm.quotas import managers_with_team_quota
 from salessim.measures.coverage import (
     END_GRACE_DAYS,
     LeftCut,
@@ -212,7 +213,23 @@ class Selection:
 
     @cached_property
     def quotas(self) -> pd.DataFrame:
-        """Quotas that fall in the period beside the bookings of their rep: rep, quota, bookings, starts."""
+        """Quotas that fall in the period beside the bookings of their rep: rep, quota, bookings, starts.
+
+        Without those of a team (:attr:`team_quotas`), which its reps hold already.
+        """
+        return self._all_quotas[~self._of_team]
+
+    @cached_property
+    def team_quotas(self) -> pd.DataFrame:
+        """Quotas in the period that managers hold for their team, with the columns of :attr:`quotas`."""
+        return self._all_quotas[self._of_team]
+
+    @cached_property
+    def _of_team(self) -> pd.Series:
+        return self._all_quotas["rep"].isin(managers_with_team_quota(self.tables))
+
+    @cached_property
+    def _all_quotas(self) -> pd.DataFrame:
         quotas = self.tables.quotas.dropna(subset=["quota"])
         quarters = {label: self.parse(label) for label in quotas["period"].unique()}
         quotas = quotas.assign(label=quotas["period"].map({k: str(q) for k, q in quarters.items()}))

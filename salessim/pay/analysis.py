@@ -15,9 +15,9 @@ import pandas as pd
 from scipy import special
 
 from salessim.errors import PlanError
-from salessim.pay.payout import Payout
-from salessim.pay.plan import PayPlan, RolePay, Tier
-from salessim.pay.schedule import compiled
+from salessim.pay.payout import Payout, measured
+from salessim.pay.plan import PayPlan, RolePay
+from salessim.pay.schedule import accelerators, compiled, rate_before_quota
 
 __all__ = [
     "AcceleratorCost",
@@ -27,6 +27,7 @@ __all__ = [
     "accelerator_cost",
     "compare_plans",
     "earnings_curve",
+    "has_accelerators",
     "pay_at",
     "pay_costs",
     "without_accelerators",
@@ -365,7 +366,8 @@ class AcceleratorCost:
     plan: str
     currency: str
     cost: Distribution
-    """Total pay less that of the same plan without accelerators [B4], per trial."""
+    """Total pay less that of the same plan without accelerators [B4], per trial. It is 0 for a plan without,
+    and for one whose accelerators nobody reached or a cap cuts off: :func:`has_accelerators` tells which."""
     share_of_variable: float
     """Mean cost ÷ mean variable pay."""
     rate_above_quota: float
@@ -393,6 +395,9 @@ def accelerator_cost(payout: Payout, *, gross_margin: float) -> AcceleratorCost:
     a unit above quota; they break even at X = C ÷ (gross margin − r). In the same way cost of sales returns
     to its level k without accelerators when (pay + X × r) ÷ (bookings + X) = k, so that X = C ÷ (k − r).
 
+    What an accelerator is: see :func:`without_accelerators`. Where a plan mixes multiples and rates, they are
+    compared for each rep by target variable pay and quota of all periods together.
+
     Args:
         payout: the plan with its accelerators, scored.
         gross_margin: share of extra bookings left before sales pay, a fraction between 0 and 1.
@@ -406,8 +411,8 @@ def accelerator_cost(payout: Payout, *, gross_margin: float) -> AcceleratorCost:
     """
     if not 0 < gross_margin <= 1:
         raise PlanError(f"gross_margin is {gross_margin!r}; write a share above 0, such as 0.7 for 70 %")
-    plain = payout.by_plan(without_accelerators(payout.plan))
-    cost = _by_trial_and_rep(payout.total).sum(axis=1) - _by_trial_and_rep(plain.total).sum(axis=1)
+    plain = _total_without_accelerators(payout)
+    cost = _by_trial_and_rep(payout.total).sum(axis=1) - _by_trial_and_rep(plain).sum(axis=1)
     own_quota = np.where(np.isnan(payout.inputs.quotas), np.inf, payout.inputs.quotas)
     own = np.array([payout.plan.role(role).paid_on == "own" for role in payout.roles])[:, None]
     held = np.where(own, np.minimum(payout.inputs.bookings, own_quota), payout.inputs.bookings)
@@ -416,7 +421,7 @@ def accelerator_cost(payout: Payout, *, gross_margin: float) -> AcceleratorCost:
     rate = float((payout.commission - at_quota.commission).sum()) / above if above > 0 else float("nan")
     spread = Distribution.of(cost)
     booked = float(payout.inputs.bookings.sum()) / payout.trials
-    plain_ratio = float(plain.total.sum()) / payout.trials / booked if booked > 0 else float("nan")
+    plain_ratio = float(plain.sum()) / payout.trials / booked if booked > 0 else float("nan")
     variable = float(payout.variable.sum()) / payout.trials
     at_margin = _break_even(spread.mean, gross_margin - rate)
     at_ratio = _break_even(spread.mean, plain_ratio - rate)
@@ -434,29 +439,71 @@ def accelerator_cost(payout: Payout, *, gross_margin: float) -> AcceleratorCost:
     )
 
 
-def without_accelerators(plan: PayPlan) -> PayPlan:
-    """The same plan with tiers from 100 % attainment on held to the base rate.
+def has_accelerators(plan: PayPlan, *, annual_quota: float | Mapping[str, float] | None = None) -> bool:
+    """Whether a plan pays a higher rate from quota on; its cost may be 0 all the same (cap, nobody at quota).
 
-    Multiples are held to 1, the base commission rate; rates to that of the tier which leads up to 100 %.
+    Args:
+        plan: the pay plan.
+        annual_quota: as in :func:`without_accelerators`.
+
+    >>> from salessim.pay import load_plan
+    >>> has_accelerators(load_plan("50-50-accelerator")), has_accelerators(load_plan("threshold-and-cap"))
+    (True, False)
+    """
+    return any(
+        accelerators(role, annual_quota=_annual_quota(plan, role, annual_quota)) for role in plan.roles
+    )
+
+
+def without_accelerators(
+    plan: PayPlan, *, annual_quota: float | Mapping[str, float] | None = None
+) -> PayPlan:
+    """The same plan with its accelerators held to the rate just below 100 % attainment.
+
+    An accelerator is a tier from 100 % attainment on whose rate is above the rate just below 100 %; a rate
+    that stays or falls at quota is none, whatever its multiple, and remains. A retroactive accelerator no
+    longer reaches back. The rate just below 100 % is that of the tiers, also where a threshold holds it back.
+
+    Args:
+        plan: the pay plan.
+        annual_quota: quota per year in currency, one number or one per role: a tier written as a rate is
+            compared with one written as a multiple by the base commission rate, target variable pay ÷ quota.
+            Left out: such a tier counts as an accelerator.
 
     >>> from salessim.pay import load_plan
     >>> [tier.multiple for tier in without_accelerators(load_plan("50-50-accelerator")).roles[0].tiers]
     [1.0, 1.0, 1.0, 1.0]
     """
-    roles = tuple(
-        role.model_copy(update={"tiers": tuple(_held(tier, role) for tier in role.tiers)})
-        for role in plan.roles
-    )
+    roles = tuple(_held(role, _annual_quota(plan, role, annual_quota)) for role in plan.roles)
     return plan.model_copy(update={"name": f"{plan.name}, without accelerators", "roles": roles})
 
 
-def _held(tier: Tier, role: RolePay) -> Tier:
-    if tier.starts_at < 1:
-        return tier
-    if tier.multiple is not None:
-        return tier.model_copy(update={"multiple": min(tier.multiple, 1.0)})
-    before = [other.rate for other in role.tiers if other.starts_at < 1 and other.rate is not None]
-    return tier.model_copy(update={"rate": min(tier.rate or 0.0, before[-1])}) if before else tier
+def _held(role: RolePay, annual_quota: float | None) -> RolePay:
+    before, faster = rate_before_quota(role), accelerators(role, annual_quota=annual_quota)
+    as_before = {"multiple": before.multiple, "rate": before.rate, "retroactive": False}
+    tiers = tuple(tier.model_copy(update=as_before) if tier in faster else tier for tier in role.tiers)
+    return role.model_copy(update={"tiers": tiers})
+
+
+def _total_without_accelerators(payout: Payout) -> FloatArray:
+    """Total pay without accelerators, each rep by the rates that the own quota makes of multiples."""
+    _, quotas = measured(payout.inputs, payout.plan)
+    known = np.isfinite(quotas)
+    others = tuple(axis for axis in range(quotas.ndim) if axis != quotas.ndim - 2)
+    asked = np.where(known, quotas, 0.0).sum(axis=others)
+    target = np.where(known, payout.target_variable, 0.0).sum(axis=others)
+    total = np.empty(payout.total.shape)
+    scored: dict[RolePay, FloatArray] = {}
+    for row, name in enumerate(payout.roles):
+        # the quota of a year, of a rep who is there all year
+        usable = asked[row] > 0 and target[row] > 0
+        yearly = {name: asked[row] * payout.plan.role(name).target_variable / target[row]} if usable else {}
+        plan = without_accelerators(payout.plan, annual_quota=yearly)
+        held = plan.role(name)
+        if held not in scored:
+            scored[held] = payout.by_plan(plan).total
+        total[..., row, :] = scored[held][..., row, :]
+    return total
 
 
 def _with_bookings(payout: Payout, bookings: FloatArray) -> Payout:
@@ -471,7 +518,9 @@ def _break_even(cost: float, gain_per_unit: float) -> float:
     return cost / gain_per_unit if gain_per_unit > 0 else float("inf")
 
 
-def _annual_quota(plan: PayPlan, role: RolePay, annual_quota: float | Mapping[str, float]) -> float | None:
+def _annual_quota(
+    plan: PayPlan, role: RolePay, annual_quota: float | Mapping[str, float] | None
+) -> float | None:
     if isinstance(annual_quota, Mapping):
         for name in annual_quota:
             plan.role(name)

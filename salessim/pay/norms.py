@@ -11,7 +11,8 @@ from typing import Literal
 
 from salessim.errors import PlanError
 from salessim.formats import percent, ratio, span
-from salessim.pay.plan import PayPlan, RolePay
+from salessim.pay.plan import PayPlan, RolePay, Tier
+from salessim.pay.schedule import accelerators
 
 __all__ = ["FIELD_NORMS", "FieldNorm", "field_warnings"]
 
@@ -103,16 +104,15 @@ def _role_warnings(role: RolePay, quota: float | None) -> list[str]:
         found.append(f"quota is {ratio(quota / role.on_target_earnings)} OTE; {outside}")
     if closes and (outside := _outside("base_share", role.base_share)):
         found.append(f"base pay is {percent(role.base_share)} of OTE; for account executives {outside}")
-    multiples = [m for m in (_multiple(role, number, quota) for number in range(len(role.tiers))) if m]
-    starts = [tier.starts_at for tier in role.tiers]
-    above = [m for start, m in zip(starts, multiples, strict=False) if start >= 1 and m > 1]
-    if not above:
+    found_accelerators = accelerators(role, annual_quota=quota)
+    multiples = [m for m in (_multiple(role, tier, quota) for tier in found_accelerators) if m is not None]
+    if not found_accelerators:
         norm = FIELD_NORMS["plans_with_accelerators"]
         found.append(f"no accelerator; about {percent(norm.low)} of plans have them ({norm.cited()})")
-    elif max(above) > FIELD_NORMS["accelerator"].high:
+    elif multiples and max(multiples) > FIELD_NORMS["accelerator"].high:
         norm = FIELD_NORMS["accelerator"]
         found.append(
-            f"the highest accelerator is {ratio(max(above))} the base rate; the field quotes up to "
+            f"the highest accelerator is {ratio(max(multiples))} the base rate; the field quotes up to "
             f"{ratio(norm.high)} ({norm.cited()})"
         )
     if role.cap is not None:
@@ -126,9 +126,8 @@ def _role_warnings(role: RolePay, quota: float | None) -> list[str]:
     return found
 
 
-def _multiple(role: RolePay, number: int, quota: float | None) -> float | None:
+def _multiple(role: RolePay, tier: Tier, quota: float | None) -> float | None:
     """Rate of a tier as a multiple of the base rate; None where that needs a quota."""
-    tier = role.tiers[number]
     if tier.multiple is not None:
         return tier.multiple
     if quota is None or role.target_variable == 0:

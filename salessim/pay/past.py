@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from salessim.crm import Tables
 from salessim.engine import Outcome, SampledOutcome
 from salessim.errors import PlanError, listed
 from salessim.pay.labels import Period, period_of, periods_of
-from salessim.pay.payout import Payout, pay_out
+from salessim.pay.payout import Payout, pay_out, team_of
 from salessim.pay.plan import MONTHS, PayPeriod, PayPlan
 from salessim.pay.trace import Deal, PayTrace, periods_to_date, qualifies, trace
 from salessim.periods import MONTH_OF_WEEK, WEEKS_PER_QUARTER
@@ -231,21 +231,7 @@ def past_bookings(
     for rep, column, amount in quota_cells:
         quota[row_of[rep], column] += amount
     known = tables.reps.set_index("rep").reindex(reps)
-    employed = np.array(
-        [
-            [one.share_between(_day(start), _day(end)) for one in when]
-            for start, end in zip(known["start"], known["end"], strict=True)
-        ]
-    )
-    tenure = np.array(
-        [
-            [
-                np.inf if pd.isna(start) else (one.first_day - start.date()).days / _DAYS_PER_MONTH
-                for one in when
-            ]
-            for start in known["start"]
-        ]
-    )
+    employed, tenure = _on_the_payroll(known, when)
     quota = np.where(quota > 0, quota, np.nan)
     return PastBookings(
         reps=tuple(reps),
@@ -273,8 +259,10 @@ def pay_past(
 ) -> Payout:
     """What a plan would have paid on the bookings and quotas of past periods.
 
-    SPIFs are counted deal by deal. Reps whose role the export leaves open are paid as ``role``; a plan with a
-    single role pays everybody without a role by it.
+    SPIFs are counted deal by deal, for own deals. Reps whose role the export leaves open are paid as
+    ``role``; a plan with a single role pays everybody without a role by it. Besides the reps of
+    :func:`past_bookings`, those are paid who have neither a deal nor a quota of their own but a role paid on
+    the team, and a team with one; the notes name them.
 
     Args:
         plan: the pay plan.
@@ -293,18 +281,13 @@ def pay_past(
     >>> paid.total.shape[-1], paid.trials, paid.currency
     (2, 1, 'EUR')
     """
-    past = past_bookings(tables, period=plan.period, periods=periods)
-    default = role or (plan.roles[0].role if len(plan.roles) == 1 else None)
+    past = _with_leads(past_bookings(tables, period=plan.period, periods=periods), plan, tables)
+    roles = _paid_as(plan, past, role, needed=past.reps)
     missing = [rep for rep, known in zip(past.reps, past.roles, strict=True) if known is None]
     notes = list(past.notes)
-    if missing and default is None:
-        raise PlanError(
-            f"plan '{plan.name}' pays {listed([r.role for r in plan.roles])}; the export has no role for "
-            f"{listed(missing)}; say role=…"
-        )
     if missing:
-        notes.append(f"the export has no role for {listed(missing)}: paid as {default}")
-    roles = [known or default or "" for known in past.roles]
+        paid_as = roles[past.reps.index(missing[0])]
+        notes.append(f"the export has no role for {listed(missing)}: paid as {paid_as}")
     paid = pay_out(
         plan,
         past.bookings,
@@ -317,17 +300,25 @@ def pay_past(
         churned_share=churned_share,
         employed=past.employed,
         tenure_months=past.tenure_months,
-        teams=[
-            rep if rep in past.managers else lead for rep, lead in zip(past.reps, past.managers, strict=True)
-        ],
+        teams=_teams(past.reps, past.managers, tables),
         currency=past.currency,
         fiscal_year_starts_in_month=past.fiscal_year_starts_in_month,
     )
     return paid.with_notes(notes)
 
 
-def trace_past(plan: PayPlan, tables: Tables, *, rep: str, period: str, role: str | None = None) -> PayTrace:
+def trace_past(
+    plan: PayPlan,
+    tables: Tables,
+    *,
+    rep: str,
+    period: str,
+    role: str | None = None,
+    quota: float | None = None,
+) -> PayTrace:
     """Where a rep's pay of a past period comes from, deal by deal, to the cent.
+
+    Who is paid on the team is traced on the deals and the quota of the same members as in :func:`pay_past`.
 
     Args:
         plan: the pay plan.
@@ -335,10 +326,11 @@ def trace_past(plan: PayPlan, tables: Tables, *, rep: str, period: str, role: st
             a recoverable draw, of those before it).
         rep: name of the rep.
         period: label by the plan's period.
-        role: role of the rep where the export leaves it open.
+        role: role of reps whose role is missing.
+        quota: stands in for every period of a rep for which the export has no quota, in currency.
 
     Raises:
-        PlanError: nobody of that name has a deal or a quota then, a role that the plan does not pay.
+        PlanError: nobody of that name has a deal, a quota or a team then, a role that the plan does not pay.
 
     >>> from salessim.crm import read
     >>> from salessim.library import example_crm
@@ -350,24 +342,28 @@ def trace_past(plan: PayPlan, tables: Tables, *, rep: str, period: str, role: st
     month = tables.fiscal_year_starts_in_month
     asked = periods_of([period], plan.period, plan=plan.name, fiscal_year_starts_in_month=month)[0]
     labels = [str(one) for one in periods_to_date(plan, asked)]
-    past = past_bookings(tables, period=plan.period, periods=labels)
+    past = _with_leads(past_bookings(tables, period=plan.period, periods=labels), plan, tables)
     if rep not in past.reps:
         raise PlanError(f"rep is '{rep}'; a deal won or a quota up to {period} have {listed(past.reps)}")
     row = past.reps.index(rep)
-    only = plan.roles[0].role if len(plan.roles) == 1 else None
-    paid_as = past.roles[row] or role or only
-    if paid_as is None:
-        paid = listed([one.role for one in plan.roles])
-        raise PlanError(f"the export has no role for '{rep}', and the plan pays {paid}; say role=…")
-    terms, deals = plan.role(paid_as), past_deals(tables)
+    paid_as = _paid_as(plan, past, role, needed=[rep])[row]
+    terms, deals, known = plan.role(paid_as), past_deals(tables), past.quotas[row]
     if terms.paid_on == "team":
-        leads = dict(zip(past.reps, past.managers, strict=True))
-        team = {name for name in past.reps if rep in (name, leads[name])}
-        if rep not in past.managers:
-            team = {name for name in past.reps if leads[name] == leads[rep]}
-        deals = [deal for deal in deals if deal.rep in team]
-    known = past.quotas[row]
-    quota = {label: None if np.isnan(q) else float(q) for label, q in zip(labels, known, strict=True)}
+        members, known = team_of(
+            row,
+            reps=past.reps,
+            teams=_teams(past.reps, past.managers, tables),
+            on_team=[
+                plan.role(name).paid_on == "team" for name in _paid_as(plan, past, role, needed=past.reps)
+            ],
+            quotas=past.quotas,
+        )
+        counted = {rep, *(past.reps[member] for member in members)}
+        deals = [deal for deal in deals if deal.rep in counted]
+    asked_for = {
+        label: quota if np.isnan(known_quota) else float(known_quota)
+        for label, known_quota in zip(labels, known, strict=True)
+    }
     tenure = float(past.tenure_months[row, -1])
     return trace(
         plan,
@@ -375,13 +371,81 @@ def trace_past(plan: PayPlan, tables: Tables, *, rep: str, period: str, role: st
         rep=rep,
         role=paid_as,
         period=period,
-        quota=quota if plan.cumulative_within else quota[labels[-1]],
+        quota=asked_for if plan.cumulative_within else asked_for[labels[-1]],
         employed={label: float(e) for label, e in zip(labels, past.employed[row], strict=True)},
         tenure_months=None if np.isinf(tenure) else tenure,
         draw_balance=_draw_balance(plan, tables, rep, asked, paid_as) if terms.draw else 0,
         currency=tables.currency,
         fiscal_year_starts_in_month=month,
     )
+
+
+def _paid_as(plan: PayPlan, past: PastBookings, role: str | None, *, needed: Sequence[str]) -> list[str]:
+    """Role of each rep, ``role`` or the plan's only one where the export has none; "" for reps not needed."""
+    default = role or (plan.roles[0].role if len(plan.roles) == 1 else None)
+    known = dict(zip(past.reps, past.roles, strict=True))
+    missing = [rep for rep in needed if known[rep] is None]
+    if missing and default is None:
+        raise PlanError(
+            f"plan '{plan.name}' pays {listed([r.role for r in plan.roles])}; the export has no role for "
+            f"{listed(missing)}; say role=…"
+        )
+    return [found or default or "" for found in known.values()]
+
+
+def _teams(reps: Sequence[str], managers: Sequence[str], tables: Tables) -> list[str]:
+    """A manager leads those who report to her; anybody else belongs to the team of the own manager.
+
+    Who is a manager is read from the whole export, so that a rep is in one team in all periods.
+    """
+    leads = set(tables.reps["manager"].dropna())
+    return [rep if rep in leads else manager for rep, manager in zip(reps, managers, strict=True)]
+
+
+def _with_leads(past: PastBookings, plan: PayPlan, tables: Tables) -> PastBookings:
+    """The same with those who are paid on a team of theirs without a deal or quota of their own."""
+    on_team = [pay.role for pay in plan.roles if pay.paid_on == "team"]
+    month = past.fiscal_year_starts_in_month
+    when = [Period.parse(label, fiscal_year_starts_in_month=month) for label in past.periods]
+    teams = _teams(past.reps, past.managers, tables)
+    with_sellers = {team for team, role in zip(teams, past.roles, strict=True) if role not in on_team}
+    known = tables.reps.set_index("rep").sort_index()
+    managers = known["manager"].fillna("").astype(str)
+    team = pd.Series(_teams(known.index.tolist(), managers.tolist(), tables), index=known.index)
+    employed, tenure = _on_the_payroll(known, when)
+    added = np.asarray(
+        known["role"].isin(on_team) & team.isin(with_sellers) & ~known.index.isin(past.reps)
+    ) & employed.any(axis=1)
+    if not added.any():
+        return past
+    names = known.index[added].tolist()
+    nothing = np.zeros((len(names), len(when)))
+    return replace(
+        past,
+        reps=(*past.reps, *names),
+        roles=(*past.roles, *known["role"][added].tolist()),
+        managers=(*past.managers, *managers[added].tolist()),
+        bookings=np.vstack([past.bookings, nothing]),
+        won=np.vstack([past.won, nothing]),
+        quotas=np.vstack([past.quotas, np.full_like(nothing, np.nan)]),
+        employed=np.vstack([past.employed, employed[added]]),
+        tenure_months=np.vstack([past.tenure_months, tenure[added]]),
+        notes=(*past.notes, f"paid on the team, without a deal or quota of their own: {listed(names)}"),
+    )
+
+
+def _on_the_payroll(known: pd.DataFrame, when: Sequence[Period]) -> tuple[FloatArray, FloatArray]:
+    """Share of each period on the payroll and months of tenure at its beginning, shape (rep, period)."""
+    shape = (len(known), len(when))
+    employed = [
+        [one.share_between(_day(start), _day(end)) for one in when]
+        for start, end in zip(known["start"], known["end"], strict=True)
+    ]
+    tenure = [
+        [np.inf if pd.isna(start) else (one.first_day - start.date()).days / _DAYS_PER_MONTH for one in when]
+        for start in known["start"]
+    ]
+    return np.array(employed).reshape(shape), np.array(tenure).reshape(shape)
 
 
 def _draw_balance(plan: PayPlan, tables: Tables, rep: str, asked: Period, role: str) -> float:

@@ -18,7 +18,7 @@ from salessim.pay.labels import Period, periods_of
 from salessim.pay.plan import MONTHS, PERIODS_PER_YEAR, PayPlan, RolePay
 from salessim.pay.schedule import compiled
 
-__all__ = ["PayInputs", "Payout", "pay_out"]
+__all__ = ["PayInputs", "Payout", "measured", "pay_out", "team_of"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -74,9 +74,10 @@ class Payout:
     """After threshold and cap, before draw and clawback; never negative."""
     spif: FloatArray
     draw_advance: FloatArray
-    """Paid because commission fell short of the draw."""
+    """Paid because commission net of clawback fell short of the draw."""
     draw_recovered: FloatArray
-    """Kept back from commission above the draw against earlier advances."""
+    """Kept back against earlier advances from commission net of clawback above the draw; so pay never falls
+    below base."""
     draw_balance: FloatArray
     """Advances not yet recovered at the end of the period (no part of pay)."""
     overpaid: FloatArray
@@ -152,6 +153,12 @@ def pay_out(
     Annual amounts are divided evenly over the periods of the year. The base commission rate of a period is
     its target variable pay ÷ its quota, so that a lowered quota of a newcomer raises the rate.
 
+    Who is paid on the team is measured on the bookings of the reps of the team who are paid on their own, and
+    on their quotas added up where no quota is given for the rep (see :func:`salessim.pay.payout.team_of`).
+    SPIFs are for own deals, whatever commission is paid on. A draw is a floor under commission net of
+    clawback: what a clawback takes below the floor is advanced again (and owed, where the draw is
+    recoverable), and recovery takes only from what is above it, as employers settle charge-backs.
+
     Args:
         plan: the pay plan.
         bookings: credited bookings in currency, axes (…, rep, period); the last axis: the plan's periods.
@@ -161,10 +168,10 @@ def pay_out(
         reps: names of the reps, for messages and tables; left out: "rep 1", "rep 2" …
         periods: labels of the periods ("2026-07", "2026Q3", "2026"), checked against the plan's period. A
             cumulative plan then knows where its year or quarter begins; left out: at the first period.
-        won: number of deals won, axes as ``bookings``; needed where the plan pays SPIFs.
+        won: number of own deals won, axes as ``bookings``; needed where the plan pays SPIFs.
         spif_shares: share of won deals that qualify for a SPIF, by its name; left out: ``expected_share``.
-        spif_deals: number of deals that qualify for a SPIF, by its name, axes as ``bookings``, where single
-            deals are known; instead of won × share × the days on which the SPIF runs.
+        spif_deals: number of own deals that qualify for a SPIF, by its name, axes as ``bookings``, where
+            single deals are known; instead of won × share × the days on which the SPIF runs.
         churned_share: share of commission whose customers leave within the clawback window; a number or an
             array that broadcasts to ``bookings``.
         employed: share of the period on the payroll, a number or an array (rep, period); base, target
@@ -215,7 +222,7 @@ def pay_out(
     )
     shape = given.bookings.shape
     pay = {name: plan.role(name) for name in dict.fromkeys(given.roles)}
-    measured_bookings, measured_quotas = _measured(given, pay)
+    measured_bookings, measured_quotas = measured(given, plan)
     year = PERIODS_PER_YEAR[plan.period]
     base = np.array([[pay[name].annual_base] for name in given.roles]) / year * given.employed
     target = np.array([[pay[name].target_variable] for name in given.roles]) / year * given.employed
@@ -305,7 +312,9 @@ def _paid(cells: _Cells, *, given: PayInputs, when: Sequence[Period] | None) -> 
         clawback = commission * (role.clawback.share * cells.churned_share)
         if role.without_quota == "target":
             clawback = np.where(has_quota, clawback, 0.0)  # a guarantee belongs to no deal
-    advance, recovered, balance = _drawn(cells, commission) if role.draw is not None else (_NOTHING,) * 3
+    # a draw is a floor under what is left of commission: charge-backs come first
+    drawn = (_NOTHING,) * 3 if role.draw is None else _drawn(cells, commission - clawback)
+    advance, recovered, balance = drawn
     return {
         "quota": quota,
         "bookings": bookings,
@@ -397,8 +406,8 @@ def _spif(cells: _Cells, *, given: PayInputs, when: Sequence[Period] | None) -> 
     return total
 
 
-def _drawn(cells: _Cells, commission: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Advances, recoveries and the balance left, period by period."""
+def _drawn(cells: _Cells, net: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Advances, recoveries and the balance left, period by period, on commission net of clawback."""
     draw, plan = cells.role.draw, cells.plan
     assert draw is not None
     months = MONTHS[plan.period]
@@ -415,43 +424,88 @@ def _drawn(cells: _Cells, commission: FloatArray) -> tuple[FloatArray, FloatArra
         drawn_months = np.clip(
             np.minimum(start + months, draw.lasts_months) - np.maximum(start, 0.0), 0.0, None
         )
-    floor = np.broadcast_to(draw.amount_per_month * drawn_months, commission.shape)
-    advance = np.maximum(floor - commission, 0.0)
-    recovered, balance = np.zeros(commission.shape), np.zeros(commission.shape)
+    floor = np.broadcast_to(draw.amount_per_month * drawn_months, net.shape)
+    advance = np.maximum(floor - net, 0.0)
+    recovered, balance = np.zeros(net.shape), np.zeros(net.shape)
     if draw.recoverable:
-        owed = np.zeros(commission.shape[:-1])
-        for k in range(commission.shape[-1]):
-            above = np.maximum(commission[..., k] - floor[..., k], 0.0)
+        owed = np.zeros(net.shape[:-1])
+        for k in range(net.shape[-1]):
+            above = np.maximum(net[..., k] - floor[..., k], 0.0)
             recovered[..., k] = np.minimum(owed, above)
             owed = owed + advance[..., k] - recovered[..., k]
             balance[..., k] = owed
     return advance, recovered, balance
 
 
-def _measured(given: PayInputs, pay: Mapping[str, RolePay]) -> tuple[FloatArray, FloatArray]:
-    """Bookings and quotas that count for each rep; for roles paid on the team, the sums of the team."""
-    on_team = [pay[name].paid_on == "team" for name in given.roles]
+def measured(given: PayInputs, plan: PayPlan) -> tuple[FloatArray, FloatArray]:
+    """Bookings and quotas of each period that count for each rep: own ones, or those of the team.
+
+    Raises:
+        PlanError: a rep paid on a team that has nobody paid on own bookings.
+
+    >>> from salessim.pay import load_plan
+    >>> roles = ["account executive", "account executive", "sales manager"]
+    >>> bookings, quotas = [[6e4], [4e4], [9e4]], [[5e4], [7e4], [np.nan]]
+    >>> paid = pay_out(load_plan("account-team"), bookings, quotas, roles=roles)
+    >>> [amounts[2].tolist() for amounts in measured(paid.inputs, paid.plan)]
+    [[100000.0], [120000.0]]
+    """
+    on_team = [plan.role(name).paid_on == "team" for name in given.roles]
     if not any(on_team):
         return given.bookings, given.quotas
-    teams = given.teams or ("",) * len(given.reps)
     bookings = given.bookings.copy()
     quotas = given.quotas.copy()
-    for index, paid_on_team in enumerate(on_team):
-        if not paid_on_team:
-            continue
-        members = [k for k, team in enumerate(teams) if team == teams[index] and not on_team[k]]
-        if not members:
-            raise PlanError(
-                f"rep '{given.reps[index]}' is paid on the team '{teams[index]}', which has nobody paid on "
-                "own bookings"
-            )
+    for index in np.flatnonzero(on_team):
+        members, quotas[..., index, :] = team_of(
+            int(index), reps=given.reps, teams=given.teams, on_team=on_team, quotas=given.quotas
+        )
         bookings[..., index, :] = given.bookings[..., members, :].sum(axis=-2)
-        summed = given.quotas[..., members, :]
-        # without a quota of one's own the team's quotas are rolled up
-        rolled_up = np.where(np.isfinite(summed).any(axis=-2), np.nansum(summed, axis=-2), np.nan)
-        own = quotas[..., index, :]
-        quotas[..., index, :] = np.where(np.isfinite(own), own, rolled_up)
     return bookings, quotas
+
+
+def team_of(
+    index: int,
+    *,
+    reps: Sequence[str],
+    teams: Sequence[str] | None,
+    on_team: Sequence[bool],
+    quotas: FloatArray,
+) -> tuple[list[int], FloatArray]:
+    """Whose bookings count for a rep who is paid on the team, and the quota that they are measured on.
+
+    Members are the reps of the same team who are paid on their own bookings; so neither the rep's own deals
+    count nor those of others who are paid on the team. The quota is the rep's own; in periods without one,
+    the sum of the members' quotas (NaN where none of them has one either).
+
+    Args:
+        index: place of the rep in ``reps``.
+        reps: names of all reps.
+        teams: team of each rep; None: all are one team.
+        on_team: whether each rep is paid on the team.
+        quotas: quotas in currency, axes (…, rep, period); NaN: none.
+
+    Returns:
+        Places of the members in ``reps``, and the quota, axes (…, period).
+
+    Raises:
+        PlanError: the team has nobody paid on own bookings.
+
+    >>> quotas = np.array([[100.0, 110.0], [120.0, np.nan], [np.nan, 90.0]])
+    >>> members, quota = team_of(
+    ...     2, reps=["Ada", "Bo", "Mia"], teams=None, on_team=[False, False, True], quotas=quotas
+    ... )
+    >>> members, quota.tolist()
+    ([0, 1], [220.0, 90.0])
+    """
+    of = teams or ("",) * len(reps)
+    members = [k for k, team in enumerate(of) if team == of[index] and not on_team[k]]
+    if not members:
+        raise PlanError(
+            f"rep '{reps[index]}' is paid on the team '{of[index]}', which has nobody paid on own bookings"
+        )
+    theirs, own = quotas[..., members, :], quotas[..., index, :]
+    rolled_up = np.where(np.isfinite(theirs).any(axis=-2), np.nansum(theirs, axis=-2), np.nan)
+    return members, np.where(np.isfinite(own), own, rolled_up)
 
 
 def _notes(

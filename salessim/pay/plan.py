@@ -60,8 +60,8 @@ class Tier(Part):
     starts_at: Annotated[NonNegative, Field(json_schema_extra={"unit": "share of quota"})]
     """Attainment at which the tier begins (1.0 is quota); it ends where the next one begins."""
     multiple: NonNegative | None = None
-    """Rate as a multiple of the base commission rate, which is target variable pay ÷ quota; above 1 it is an
-    accelerator, below 1 a decelerator, 0 pays nothing."""
+    """Rate as a multiple of the base commission rate, which is target variable pay ÷ quota; 0 pays nothing. A
+    tier from 100 % attainment on is an accelerator when its rate is above that just below 100 %."""
     rate: Annotated[Share | None, Field(json_schema_extra={"unit": "share of bookings"})] = None
     """Rate as a share of bookings; either this or ``multiple``."""
     retroactive: bool = False
@@ -69,7 +69,10 @@ class Tier(Part):
 
 
 class Spif(Part):
-    """A bonus per deal, paid on top of commission: neither capped nor set against a draw."""
+    """A bonus per own deal, paid on top of commission: neither capped nor set against a draw.
+
+    Own deals are those that the rep takes part in; a role paid on the team gets none for the team's deals.
+    """
 
     name: Name
     """Name shown in the pay trace."""
@@ -88,7 +91,10 @@ class Spif(Part):
 
 
 class Draw(Part):
-    """A floor under the commission of a period, advanced where commission falls short of it."""
+    """A floor under the commission of a period net of clawback, advanced where it falls short.
+
+    Recovery takes only from what is above the floor, so that pay never falls below base.
+    """
 
     amount_per_month: Annotated[Positive, Field(json_schema_extra={"unit": "currency per month"})]
     """The floor for each month."""
@@ -101,7 +107,7 @@ class Draw(Part):
 
 
 class Clawback(Part):
-    """Commission taken back when a customer leaves soon."""
+    """Commission taken back when a customer leaves soon; a draw is measured on what is left."""
 
     window_days: Annotated[Whole, Field(ge=1, le=3650, json_schema_extra={"unit": "days"})]
     """Days after closing within which a leaving customer costs the rep commission."""

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from salessim.formats import percent
 
 if TYPE_CHECKING:
-    from salessim.pay.plan import RolePay
+    from salessim.pay.plan import RolePay, Tier
 
-__all__ = ["Schedule", "compiled", "schedule_warnings"]
+__all__ = ["Schedule", "accelerators", "compiled", "rate_before_quota", "schedule_warnings"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -152,6 +152,35 @@ def _piecewise(x: FloatArray, starts: FloatArray, slopes: FloatArray, jumps: Flo
             if jump:
                 np.add(total, jump, out=total, where=part >= start * REACHED)
     return result.reshape(x.shape)
+
+
+def rate_before_quota(role: RolePay) -> Tier:
+    """The tier whose rate holds just below 100 % attainment (a threshold is left aside)."""
+    return [tier for tier in role.tiers if tier.starts_at < 1][-1]
+
+
+def accelerators(role: RolePay, *, annual_quota: float | None) -> list[Tier]:
+    """The tiers from 100 % attainment on whose rate is above the rate just below 100 %.
+
+    That is what the field calls an accelerator: a rate that falls at quota is none, whatever its multiple. A
+    multiple and a rate are compared by the base commission rate, target variable pay ÷ quota; without a quota
+    they cannot be, and a tier written in the other way counts as an accelerator.
+    """
+    before = rate_before_quota(role)
+
+    def amount(tier: Tier) -> float:
+        return (tier.multiple if tier.rate is None else tier.rate) or 0.0
+
+    def share(tier: Tier, quota: float) -> float:
+        return tier.rate if tier.rate is not None else amount(tier) * role.target_variable / quota
+
+    def above(tier: Tier) -> bool:
+        if amount(tier) == 0 or amount(before) == 0 or (tier.rate is None) == (before.rate is None):
+            return amount(tier) > 0 if amount(before) == 0 else amount(tier) > amount(before)
+        # rates that are meant to be equal may differ by a rounding
+        return annual_quota is None or share(tier, annual_quota) > share(before, annual_quota) * (1 + 1e-9)
+
+    return [tier for tier in role.tiers if tier.starts_at >= 1 and above(tier)]
 
 
 def schedule_warnings(role: RolePay) -> list[str]:

@@ -144,12 +144,13 @@ def trace(
     Args:
         plan: the pay plan.
         deals: all deals; those closed in the period and credited to the rep count. For a role paid on the
-            team: the team's deals, all of which count.
+            team: those of the team, which all count, and of the rep, which count for SPIFs only.
         rep: name of the rep.
         role: role of the rep.
         period: label of the period, such as "2026Q3".
-        quota: quota of the period in currency (None: no quota); in a cumulative plan by label of every period
-            from the beginning of its year or quarter to this one.
+        quota: quota of the period in currency, for a role paid on the team the one that the team is measured
+            on (None: no quota); in a cumulative plan by label of every period from the beginning of its year
+            or quarter to this one.
         employed: share of the period on the payroll; in a cumulative plan it may be given by label too.
         tenure_months: months of tenure at the beginning of the period; None: there for long.
         draw_balance: advances of earlier periods that are not yet recovered.
@@ -158,7 +159,9 @@ def trace(
 
     Commission of a period includes what a later clawback takes back: both stand in the period in which the
     deal closed. What is taken back is what the deal's rows earned, in the order of closing days (then of
-    deal_id), and never more than the commission of the period.
+    deal_id), and never more than the commission of the period. A draw is a floor under commission net of
+    clawback, and recovery takes only from what is above it. SPIFs are paid for deals that the rep takes part
+    in, whatever commission is paid on.
 
     Raises:
         PlanError: unknown role, label of another kind of period, a negative amount, a missing quota of an
@@ -185,6 +188,7 @@ def trace(
     span = periods_to_date(plan, now)
     quotas = _by_label(quota, span, now, plan, "quota")
     there = _by_label(employed, span, now, plan, "employed")
+    deals = list(deals)
     credited = _credited(plan, pay, deals, rep=rep, first=span[0], last=now)
     year = PERIODS_PER_YEAR[plan.period]
     target = _exact(pay.on_target_earnings) * (1 - _exact(pay.base_share)) / year
@@ -195,13 +199,15 @@ def trace(
         plan, pay, credited, span=span, now=now, quotas=quotas, there=there, target=target
     )
     rows += settled
-    rows += _spif_rows(pay, credited, now)
+    rows += _spif_rows(pay, deals, rep, now)
     earned = sum((row.amount for row in settled), Decimal("0.00"))
+    taken = _clawback_rows(pay, credited, walk, now, earned=earned)
+    rows += taken
+    net = sum((row.amount for row in taken), earned)
     drawn, balance = _draw_rows(
-        plan, pay, earned, tenure_months, there[now] or Fraction(0), _exact(draw_balance)
+        plan, pay, net, tenure_months, there[now] or Fraction(0), _exact(draw_balance)
     )
     rows += drawn
-    rows += _clawback_rows(pay, credited, walk, now, earned=earned)
     counted = [k for k in span if quotas[k] is not None]
     asked = sum((quotas[k] or Fraction(0) for k in counted), Fraction(0)) if counted else None
     measured = counted if asked is not None else [now]
@@ -274,7 +280,8 @@ def _credited(
         if not first.first_day <= deal.closed <= last.last_day:
             continue
         if pay.paid_on == "team":
-            found.append((deal, _exact(deal.amount)))
+            if deal.rep != rep:
+                found.append((deal, _exact(deal.amount)))
         elif deal.takes_part(rep):
             found.append((deal, _exact(credited_amount(plan, deal, rep=rep, role=pay.role))))
     return sorted(found, key=lambda pair: (pair[0].closed, pair[0].deal_id))
@@ -411,12 +418,13 @@ def _without_quota(pay: RolePay, credited: Credited, target: Fraction) -> list[_
     ]
 
 
-def _spif_rows(pay: RolePay, credited: Credited, now: Period) -> list[PayRow]:
+def _spif_rows(pay: RolePay, deals: Iterable[Deal], rep: str, now: Period) -> list[PayRow]:
+    own = [deal for deal in deals if _within(deal, now) and deal.takes_part(rep)]
     return [
         PayRow("spif", spif.name, deal.deal_id, None, None, _cents(_exact(spif.amount_per_deal)))
         for spif in pay.spifs
-        for deal, _ in credited
-        if _within(deal, now) and qualifies(deal, spif)
+        for deal in sorted(own, key=lambda deal: (deal.closed, deal.deal_id))
+        if qualifies(deal, spif)
     ]
 
 
@@ -438,12 +446,12 @@ def qualifies(deal: Deal, spif: Spif) -> bool:
 def _draw_rows(
     plan: PayPlan,
     pay: RolePay,
-    earned: Decimal,
+    net: Decimal,
     tenure_months: Amount | None,
     there: Fraction,
     owed: Fraction,
 ) -> tuple[list[PayRow], Decimal]:
-    """Advance or recovery, and the balance left."""
+    """Advance or recovery on commission net of clawback, and the balance left."""
     balance = _cents(owed)
     draw = pay.draw
     if draw is None:
@@ -457,13 +465,13 @@ def _draw_rows(
         start = _exact(tenure_months)
         months = max(min(start + months, Fraction(draw.lasts_months)) - max(start, Fraction(0)), Fraction(0))
     floor = _cents(_exact(draw.amount_per_month) * months)
-    if earned < floor:
-        advance = floor - earned
+    if net < floor:
+        advance = floor - net
         kind = "recoverable draw, advanced" if draw.recoverable else "guaranteed draw"
         return [
             PayRow("draw", kind, None, None, None, advance)
         ], balance + advance if draw.recoverable else balance
-    back = min(balance, earned - floor) if draw.recoverable else Decimal("0.00")
+    back = min(balance, net - floor) if draw.recoverable else Decimal("0.00")
     if not back:
         return [], balance
     return [PayRow("draw", "draw recovered", None, None, None, -back)], balance - back

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 
@@ -20,6 +21,8 @@ from salessim.errors import PlanError, listed
 from salessim.model import Ramp, Rep, Role, Scenario
 
 __all__ = ["LEVERS", "Lever", "closing_the_gap", "with_lever"]
+
+FloatArray = npt.NDArray[np.float64]
 
 Lever = Literal["leads", "win rate", "deal size", "reps", "ramp"]
 LEVERS: tuple[Lever, ...] = get_args(Lever)
@@ -66,10 +69,9 @@ def with_lever(scenario: Scenario, *, lever: Lever, change: float) -> Scenario:
             )
             segments.append(segment.model_copy(update={"sources": sources}))
         elif lever == "win rate":
-            each = factor ** (1 / len(segment.stages))
             stages = tuple(
-                stage.model_copy(update={"conversion": min(c * each, 1.0), "close_probability": None})
-                for stage, c in zip(segment.stages, segment.conversions(), strict=True)
+                stage.model_copy(update={"conversion": float(c), "close_probability": None})
+                for stage, c in zip(segment.stages, _raised(segment.conversions(), factor), strict=True)
             )
             segments.append(segment.model_copy(update={"stages": stages}))
         else:
@@ -101,12 +103,15 @@ def closing_the_gap(
     >>> from salessim.library import example_scenario
     >>> table = closing_the_gap(example_scenario(), target=1_200_000.0, period="2026Q3")
     >>> table["lever"].iloc[0], bool(table["change_needed"].iloc[0] > 0)
-    ('deal size', True)
+    ('leads', True)
     """
     if not (math.isfinite(target) and target > 0):
         raise PlanError(f"target is {target!r}; it must be an amount above 0")
     if not 0 < chance < 1:
         raise PlanError(f"chance is {chance!r}; it must lie between 0 and 1, such as 0.5")
+
+    # nothing is won more often than always
+    certain = min(1 / c for c in (s.close_probabilities()[0] for s in scenario.segments) if c > 0) - 1
 
     def reached(lever: Lever, change: float) -> float:
         outcome = simulate(with_lever(scenario, lever=lever, change=change))
@@ -116,7 +121,7 @@ def closing_the_gap(
     team = len(scenario.reps) or len(scenario.team())
     rows = []
     for lever in LEVERS:
-        top = min(most, 1.0) if lever == "ramp" else most
+        top = {"ramp": min(most, 1.0), "win rate": min(most, certain)}.get(lever, most)
         needed, there = (0.0, now) if now >= chance else _smallest(lever, reached, chance, top)
         people = math.ceil(needed * team - 1e-9) if lever == "reps" and math.isfinite(needed) else math.nan
         rows.append([lever, needed, people, now, there, _note(lever, needed, now, there, scenario)])
@@ -145,11 +150,13 @@ def _note(lever: Lever, needed: float, now: float, there: float, scenario: Scena
                 "people who are fully ramped on the first day; hires with a ramp come too late or need more"
             )
         return ""
-    if lever == "ramp" and there <= now + 1e-9:
+    if lever == "ramp" and not (scenario.capacity() < scenario.headcount()).any():
         return "nobody is ramping"
+    if lever == "ramp" and there <= now + 1e-9:
+        return "a faster ramp moves nothing here: leads are inbound, and shared by all"
     if lever == "reps" and all(s.kind == "inbound" for segment in scenario.segments for s in segment.sources):
         return "leads are inbound: more reps share the same leads"
-    return f"not enough alone: the chance ends at {formats.percent(there)}"
+    return f"not enough alone: the chance ends at {formats.percent(there, digits=1)}"
 
 
 def _faster(role: Role, factor: float) -> Role:
@@ -169,6 +176,21 @@ def _faster(role: Role, factor: float) -> Role:
         update["half_productive_week"] = ramp.half_productive_week * factor
         update["fully_productive_week"] = ramp.fully_productive_week * factor
     return role.model_copy(update={"ramp": ramp.model_copy(update=update)})
+
+
+def _raised(conversions: FloatArray, factor: float) -> FloatArray:
+    """Conversions whose product is multiplied: all by the same factor, except that none exceeds 100 %; what
+    such a stage cannot take, the others do."""
+    raised = conversions.astype(np.float64)
+    open_stages = raised > 0
+    wanted = factor
+    while open_stages.any() and abs(math.log(wanted)) > 1e-12:
+        each = wanted ** (1 / open_stages.sum())
+        tried = np.where(open_stages, np.minimum(raised * each, 1.0), raised)
+        reached = np.prod(tried[open_stages] / raised[open_stages])
+        raised, wanted = tried, wanted / float(reached)
+        open_stages = open_stages & (raised < 1)
+    return raised
 
 
 def _with_more_reps(scenario: Scenario, change: float) -> Scenario:

@@ -6,7 +6,7 @@ wanted share of reps is read off the pooled law of bookings, not searched for ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -29,6 +29,7 @@ __all__ = [
     "QuotaScore",
     "RampRelief",
     "monthly_quotas",
+    "period_level",
     "period_quotas",
     "plan_for_share",
     "quota_for_share",
@@ -94,6 +95,9 @@ class QuotaPlan(Part):
     """Quota of a fully ramped rep per year; one number, or one per role (roles left out carry none)."""
     quarter_shares: tuple[Share, Share, Share, Share] = (0.25, 0.25, 0.25, 0.25)
     """Share of the annual quota and of the team plan in fiscal quarters 1 to 4."""
+    quota_quarter_shares: tuple[Share, Share, Share, Share] | None = None
+    """Share of the annual quota in fiscal quarters 1 to 4 where it is another than that of the team plan;
+    left out: quarter_shares."""
     ramp_relief: RampRelief = RampRelief()
     """What newcomers are asked for."""
     quotas_by_rep: dict[Name, dict[QuarterName, NonNegative]] = Field(
@@ -108,10 +112,10 @@ class QuotaPlan(Part):
     target_band: tuple[Share, Share] = BAND
     """Share of reps that should make quota, from and to [B1]."""
 
-    @field_validator("quarter_shares")
+    @field_validator("quarter_shares", "quota_quarter_shares")
     @classmethod
-    def _one_year(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if abs(sum(value) - 1) > 1e-6:
+    def _one_year(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and abs(sum(value) - 1) > 1e-6:
             raise ValueError(f"shares must add up to 1 (they add up to {sum(value):g})")
         return value
 
@@ -133,6 +137,32 @@ class QuotaPlan(Part):
             for rep, amounts in self.quotas_by_rep.items()
         }
         return self.model_copy(update={"annual_quota": changed, "quotas_by_rep": own})
+
+    def scaled_by_quarter(self, factors: Mapping[str, float]) -> QuotaPlan:
+        """The same plan with the quotas of each quarter multiplied by a factor of its own.
+
+        Args:
+            factors: quarter → factor, for four quarters in a row.
+
+        >>> plan = QuotaPlan(name="flat", annual_quota=400.0)
+        >>> found = plan.scaled_by_quarter({"2026Q3": 1.5, "2026Q4": 0.5, "2027Q1": 1.0, "2027Q2": 1.0})
+        >>> found.annual_quota, found.quota_quarter_shares
+        (400.0, (0.25, 0.25, 0.375, 0.125))
+        """
+        quarters = {Quarter.parse(name).number: factor for name, factor in factors.items()}
+        weighted = [share * quarters[k] for k, share in enumerate(self.quota_shares(), start=1)]
+        total = sum(weighted)
+        own = {
+            rep: {quarter: amount * factors.get(quarter, total) for quarter, amount in amounts.items()}
+            for rep, amounts in self.quotas_by_rep.items()
+        }
+        return self.scaled(total).model_copy(
+            update={"quota_quarter_shares": tuple(w / total for w in weighted), "quotas_by_rep": own}
+        )
+
+    def quota_shares(self) -> tuple[float, float, float, float]:
+        """Share of the annual quota in fiscal quarters 1 to 4."""
+        return self.quota_quarter_shares or self.quarter_shares
 
     @classmethod
     def load(cls, path: str | Path) -> QuotaPlan:
@@ -206,7 +236,7 @@ def quota_weights(plan: QuotaPlan, scenario: Scenario, period: str) -> FloatArra
     NaN where a rep carries no quota in the period.
     """
     amounts = period_quotas(plan, scenario, period)
-    full = _full_quota(plan, scenario, period)
+    full = period_level(plan, scenario, period)
     return amounts / full if full > 0 else np.full_like(amounts, np.nan)
 
 
@@ -260,7 +290,7 @@ def plan_for_share(outcome: Outcome, *, plan: QuotaPlan, period: str, share: flo
     0.675
     """
     wanted = quota_for_share(outcome, plan=plan, period=period, share=share)
-    return plan.scaled(wanted / _full_quota(plan, outcome.scenario, period))
+    return plan.scaled(wanted / period_level(plan, outcome.scenario, period))
 
 
 @dataclass(frozen=True)
@@ -336,7 +366,7 @@ def score(outcome: Outcome, plan: QuotaPlan, *, period: str) -> QuotaScore:
     return QuotaScore(
         period=period,
         reps=reps,
-        full_quota=_full_quota(plan, scenario, period),
+        full_quota=period_level(plan, scenario, period),
         expected_share=expected_share,
         share_low=float(shares[np.searchsorted(below, 0.1 - 1e-9)]),
         share_high=float(shares[np.searchsorted(below, 0.9 - 1e-9)]),
@@ -372,7 +402,7 @@ def tradeoff(
         probability_band, sum_of_quotas, probability_sum (chance that the team books at least the sum of its
         quotas). Quotas do not change what is booked here: asking for more makes no one sell more.
     """
-    full = _full_quota(plan, outcome.scenario, period)
+    full = period_level(plan, outcome.scenario, period)
     weights = quota_weights(plan, outcome.scenario, period)
     amounts = period_quotas(plan, outcome.scenario, period)
     if factors is None:
@@ -442,7 +472,7 @@ def _by_month_of_quarter(plan: QuotaPlan, scenario: Scenario) -> FloatArray:
     quarters = scenario.calendar.periods()
     annual = _annual_quotas(plan, scenario)
     relief = _relief(plan, scenario).reshape(len(annual), len(quarters), WEEKS_PER_QUARTER)
-    split = np.array([plan.quarter_shares[quarter.number - 1] for quarter in quarters])
+    split = np.array([plan.quota_shares()[quarter.number - 1] for quarter in quarters])
     by_week = annual[:, None, None] * split[:, None] * relief / WEEKS_PER_QUARTER
     weeks_of = np.eye(3)[list(MONTH_OF_WEEK)]  # (week, month)
     amounts: FloatArray = by_week @ weeks_of
@@ -459,13 +489,18 @@ def _by_month_of_quarter(plan: QuotaPlan, scenario: Scenario) -> FloatArray:
     return amounts
 
 
-def _full_quota(plan: QuotaPlan, scenario: Scenario, period: str) -> float:
+def period_level(plan: QuotaPlan, scenario: Scenario, period: str) -> float:
     """Highest quota of a fully ramped rep in the period, in currency; of quotas set rep by rep the highest
-    where everybody has one."""
+    where everybody has one.
+
+    >>> from salessim.library import example_plan, example_scenario
+    >>> period_level(example_plan(), example_scenario(), "2026Q4")
+    125000.0
+    """
     chosen = [q for q in scenario.calendar.periods() if period in (str(q), HORIZON)]
     annual = _annual_quotas(plan, scenario)
     highest = [0.0]
     for rep, amount in zip(scenario.team(), annual, strict=True):
         own = plan.quotas_by_rep.get(rep.name, {})
-        highest.append(sum(own.get(str(q), amount * plan.quarter_shares[q.number - 1]) for q in chosen))
+        highest.append(sum(own.get(str(q), amount * plan.quota_shares()[q.number - 1]) for q in chosen))
     return float(max(highest))

@@ -305,15 +305,16 @@ def trusted_sizes(lab: RuleLaboratory, *, false_alarm: float = 0.10) -> pd.DataF
         sizes, rates = lucky["reps"].tolist(), [formats.percent(rate) for rate in lucky["fires"]]
         often = f"{formats.percent(false_alarm)} of histories of {lab.quarters} quarters"
         if trusted.empty:
-            who = "No team size tried may" if len(sizes) > 1 else f"A team of {sizes[0]} reps may not"
-            found = " and ".join(f"{rates[k]} with {sizes[k]} reps" for k in sorted({0, len(sizes) - 1}))
+            who = "No team size tried may" if len(sizes) > 1 else f"A team of {_reps(sizes[0])} may not"
+            found = " and ".join(f"{rates[k]} with {_reps(sizes[k])}" for k in sorted({0, len(sizes) - 1}))
             sentence = (
                 f"{who} trust the rule ({margin_is}): by luck it should fire in at most {often}, and does in "
                 f"{found}."
             )
         else:
             smallest = int(trusted["reps"].iloc[0])
-            who = f"Teams of {smallest} reps and more" if len(sizes) > 1 else f"A team of {smallest} reps"
+            name = _reps(smallest)
+            who = f"Teams of {name} and more" if len(sizes) > 1 else f"A team of {name}"
             noticed = _noticed(mine[mine["reps"] == smallest])
             sentence = (
                 f"{who} may trust the rule ({margin_is}): by luck it fires in at most {often}{noticed}."
@@ -414,12 +415,16 @@ def threshold_for(
         false_alarm=false_alarm,
         table=table,
         sentence=(
-            f"With {reps} reps, {formats.percent(advised.share_of_team)} of the team and "
+            f"With {_reps(reps)}, {formats.percent(advised.share_of_team)} of the team and "
             f"{_in_a_row(advised)}, {needed}: by luck the rule then "
             f"fires in at most {formats.percent(false_alarm)} of histories of {lab.quarters} "
             f"quarters{_noticed(mine)}."
         ),
     )
+
+
+def _reps(number: int) -> str:
+    return f"{formats.count(number)} {'rep' if number == 1 else 'reps'}"
 
 
 def _in_a_row(rule: RaiseRule) -> str:
@@ -636,10 +641,10 @@ def _notes(
     if easy > 0.75:
         mean = float(np.nanmean(attained)) - 1
         notes.append(
-            f"With {largest} unchanged reps the margin of {formats.percent(rule.margin)} ({rule.margin_is}) "
-            f"is met in {formats.percent(easy)} of quarters and is {formats.percent(mean)} on average, so "
-            "that the share of the team decides: a quota that most reps make lies well below what they book "
-            "on average."
+            f"With {_reps(largest)}, unchanged, the margin of {formats.percent(rule.margin)} "
+            f"({rule.margin_is}) is met in {formats.percent(easy)} of quarters and is "
+            f"{formats.percent(mean)} on average, so that the share of the team decides: a quota that most "
+            "reps make lies well below what they book on average."
         )
     equal = (table["margin_is"] == "mean attainment of all").to_numpy()
     total = (table["margin_is"] == "team total").to_numpy()

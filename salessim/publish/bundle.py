@@ -83,7 +83,8 @@ class Provenance:
 
     ``made_up`` says that the data are an invented example; every page then carries a banner. ``as_of`` is
     the day the CRM export was taken. A scenario or plan of None was not used; ``trials`` of None says that
-    the figures were computed exactly, without drawing random numbers.
+    pipeline and quotas were computed exactly, without drawing random numbers; ``pay_trials`` is the number of
+    trials behind figures of pay, None where there are none.
     """
 
     data_files: tuple[Source, ...]
@@ -93,6 +94,8 @@ class Provenance:
     trials: int | None
     as_of: date | None
     made_up: bool
+    pay_plan: Source | None = None
+    pay_trials: int | None = None
     version: str = __version__
     made: str = field(default_factory=_now)
 

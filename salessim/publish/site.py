@@ -219,6 +219,8 @@ def _shown_provenance(bundle: Bundle) -> dict[str, object]:
         "scenario": origin.scenario and line(origin.scenario),
         "plan": origin.plan and line(origin.plan),
         "seed": str(origin.seed),
+        "pay_plan": origin.pay_plan and line(origin.pay_plan),
+        "pay_trials": "" if origin.pay_trials is None else f"{origin.pay_trials:,}",
         "trials": "" if origin.trials is None else f"{origin.trials:,}",
         "as_of": str(origin.as_of) if origin.as_of else "",
         "version": origin.version,

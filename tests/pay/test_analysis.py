@@ -11,15 +11,20 @@ from salessim.library import example_plan, example_scenario
 from salessim.pay import (
     Payout,
     PayPlan,
+    RolePay,
+    Tier,
     accelerator_cost,
     compare_plans,
     earnings_curve,
+    field_warnings,
+    has_accelerators,
     load_plan,
     pay_at,
     pay_costs,
     pay_out,
     pay_outcome,
     shipped_plans,
+    without_accelerators,
 )
 
 AE = "account executive"
@@ -146,6 +151,83 @@ def test_accelerators_pay_for_themselves_where_the_formula_says(simulated: Payou
     assert accelerator_cost(simulated, gross_margin=0.7).cost.mean > 0
     with pytest.raises(PlanError, match="gross_margin is 70"):
         accelerator_cost(paid, gross_margin=70.0)
+
+
+def tiers_plan(*tiers: Tier, **fields: object) -> PayPlan:
+    """A plan with these tiers; 500,000 a year make a base commission rate of 10 %."""
+    seller = RolePay.model_validate(
+        {"role": AE, "on_target_earnings": 100_000.0, "base_share": 0.5, "tiers": tiers} | fields
+    )
+    return PayPlan(name="tiers", roles=(seller,))
+
+
+def cost_at(plan: PayPlan, attainment: float, *, quota: float = 125_000.0) -> float:
+    paid = pay_out(plan, [[attainment * quota]], [[quota]], roles=[AE])
+    return accelerator_cost(paid, gross_margin=0.7).cost.mean
+
+
+BASE = Tier(starts_at=0.0, multiple=1.0)
+
+
+def test_a_rate_and_a_multiple_are_compared_by_the_quota() -> None:
+    plan = tiers_plan(BASE, Tier(starts_at=1.0, rate=0.3))
+    # at 160 %: 12,500 + 75,000 × 30 % = 35,000, and 20,000 at the base rate of 10 %
+    assert cost_at(plan, 1.6) == pytest.approx(15_000.0)
+    assert cost_at(tiers_plan(Tier(starts_at=0.0, rate=0.1), Tier(starts_at=1.0, multiple=3.0)), 1.6) == (
+        pytest.approx(15_000.0)
+    )
+    assert has_accelerators(plan)
+    assert has_accelerators(plan, annual_quota=500_000.0)
+    # with a sixth of that quota the base rate is 60 %, and 30 % is less
+    assert not has_accelerators(plan, annual_quota=500_000.0 / 6)
+    assert cost_at(plan, 1.6, quota=125_000.0 / 6) == 0.0
+    # two reps of one plan: an accelerator for the first and none for the second
+    paid = pay_out(plan, [[200_000.0], [40_000.0]], [[125_000.0], [125_000.0 / 6]], roles=[AE, AE])
+    assert accelerator_cost(paid, gross_margin=0.7).cost.mean == pytest.approx(15_000.0)
+    same = tiers_plan(BASE, Tier(starts_at=1.0, rate=0.1))
+    assert not has_accelerators(same, annual_quota={AE: 500_000.0})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        ((1.0,), (1.5, 2.0, 0.5), (1.0, 1.0, 0.5)),
+        ((2.0,), (1.5,), (1.5,)),  # the rate falls at quota
+        ((0.5, 1.5), (1.5,), (1.5,)),  # it stays
+        ((0.5, 1.5), (2.0, 1.2), (1.5, 1.2)),
+        ((0.0,), (1.0,), (0.0,)),
+    ],
+)
+def test_an_accelerator_pays_more_than_just_below_quota(
+    before: tuple[float, ...], after: tuple[float, ...], held: tuple[float, ...]
+) -> None:
+    steps = [Tier(starts_at=0.5 * number, multiple=multiple) for number, multiple in enumerate(before)]
+    steps += [Tier(starts_at=1 + 0.25 * number, multiple=multiple) for number, multiple in enumerate(after)]
+    plan = tiers_plan(*steps)
+    plain = without_accelerators(plan).roles[0].tiers
+    assert [tier.multiple for tier in plain] == [*before, *held]
+    assert has_accelerators(plan) is (after != held)
+    assert any("no accelerator" in text for text in field_warnings(plan, annual_quota=5e5)) is (after == held)
+    # 12,500 pay for a quota at 1×; each tier but the last is a quarter of quota long
+    lengths = [0.25] * (len(after) - 1) + [1.25 - 0.25 * len(after)]
+    extra = sum((a - h) * length for a, h, length in zip(after, held, lengths, strict=True))
+    assert cost_at(plan, 2.0) == pytest.approx(12_500 * extra)
+
+
+def test_accelerators_may_cost_nothing_and_are_there_all_the_same() -> None:
+    plan = tiers_plan(BASE, Tier(starts_at=1.0, multiple=2.0), cap=1.0)
+    assert cost_at(plan, 2.0) == 0.0
+    assert cost_at(load_plan("50-50-accelerator"), 0.9) == 0.0
+    assert has_accelerators(plan)
+    names = {name for name in shipped_plans() if has_accelerators(load_plan(name))}
+    assert {"50-50-accelerator", "decelerator", "account-team"} <= names
+    assert not names & {"flat-rate", "threshold-and-cap", "ramp-draw"}
+
+
+def test_a_retroactive_accelerator_is_held_with_its_jump() -> None:
+    plan = tiers_plan(BASE, Tier(starts_at=1.0, multiple=1.2, retroactive=True))
+    assert cost_at(plan, 1.5) == pytest.approx(12_500 * 1.5 * 0.2)
+    assert not without_accelerators(plan).warnings()
 
 
 def test_a_simulation_by_quarter_by_year_and_by_month() -> None:

@@ -13,7 +13,11 @@ from salessim.crm import read
 from salessim.errors import PlanError
 from salessim.library import example_crm
 from salessim.pay import (
+    Draw,
+    PayPlan,
+    RolePay,
     Spif,
+    Tier,
     load_plan,
     past_bookings,
     past_deals,
@@ -130,6 +134,106 @@ def test_a_traced_period_is_what_the_plan_paid(export: Path, name: str) -> None:
                 continue
             traced = trace_past(plan, tables, rep=rep, period=label)
             assert float(traced.total) == pytest.approx(paid.total[row, column], abs=0.011)
+
+
+TEAM_REPS = """rep,manager,role,start,end
+Manager Nord,,sales manager,2024-01-01,
+Manager Sued,,sales manager,2025-02-15,
+Manager Away,,sales manager,2023-01-01,2024-06-30
+Rep Alpha,Manager Nord,account executive,2024-01-01,
+Rep Beta,Manager Nord,account executive,2024-01-01,
+Rep Gamma,Manager Sued,account executive,2024-01-01,
+Rep Delta,Manager Away,account executive,2024-01-01,
+"""
+TEAM_DEALS = """opportunity_id,rep,product,stage,created,closed,amount
+D1,Rep Alpha,basic,won,2025-01-05,2025-02-20,100000
+D2,Rep Beta,basic,won,2025-01-05,2025-03-31,150000
+D3,Rep Gamma,basic,won,2025-01-05,2025-01-20,80000
+D4,Manager Sued,basic,won,2025-01-05,2025-02-21,40000
+D5,Rep Delta,basic,won,2025-01-05,2025-02-21,10000
+D6,Rep Alpha,basic,won,2025-01-05,2025-04-20,30000.50
+D7,Manager Sued,basic,won,2025-01-05,2025-05-20,70000
+D8,Rep Gamma,basic,won,2025-01-05,2025-06-20,170000
+"""
+TEAM_QUOTAS = """rep,period,quota
+Rep Alpha,2025Q1,120000
+Rep Beta,2025Q1,80000
+Rep Gamma,2025Q1,90000
+Rep Delta,2025Q1,90000
+Manager Sued,2025Q1,160000
+Rep Alpha,2025Q2,120000
+Rep Gamma,2025Q2,90000
+"""
+
+
+def team_plan(**fields: object) -> PayPlan:
+    """Sellers paid on their own, managers on the team, and a SPIF for everybody's own deals."""
+    steps = (Tier(starts_at=0.0, multiple=1.0), Tier(starts_at=1.0, multiple=1.5))
+    spif = Spif(name="large", amount_per_deal=100.0, minimum_deal_amount=50_000.0)
+    seller = RolePay(role=AE, on_target_earnings=100_000.0, base_share=0.5, tiers=steps, spifs=(spif,))
+    manager = RolePay(
+        role="sales manager",
+        on_target_earnings=160_000.0,
+        base_share=0.6,
+        paid_on="team",
+        tiers=steps,
+        spifs=(spif,),
+        draw=Draw(amount_per_month=5_500.0),
+    )
+    return PayPlan.model_validate({"name": "teams", "roles": (seller, manager)} | fields)
+
+
+@pytest.fixture
+def two_teams(write_export: Export) -> Path:
+    return write_export({"reps.csv": TEAM_REPS, "opportunities.csv": TEAM_DEALS, "quotas.csv": TEAM_QUOTAS})
+
+
+def test_managers_are_paid_on_their_teams_deals_and_get_spifs_for_their_own(two_teams: Path) -> None:
+    paid = pay_past(team_plan(), read(two_teams), periods=["2025Q1", "2025Q2"])
+    nord, sued = paid.reps.index("Manager Nord"), paid.reps.index("Manager Sued")
+    # no quota of her own: her reps' quotas are added up; nothing sold by herself, yet she is paid
+    assert paid.quota[nord].tolist() == [200_000.0, 120_000.0]
+    assert paid.bookings[nord].tolist() == [250_000.0, 30_000.5]
+    assert paid.commission[nord, 0] == pytest.approx(16_000 * (1 + 1.5 * 0.25))
+    # his own quota, in the second quarter the team's; his own deals count for SPIFs alone
+    assert paid.quota[sued].tolist() == [160_000.0, 90_000.0]
+    assert paid.bookings[sued].tolist() == [80_000.0, 170_000.0]
+    assert paid.spif[nord].tolist() == [0.0, 0.0]
+    assert paid.spif[sued].tolist() == [0.0, 100.0]
+    assert "Manager Away" not in paid.reps
+    assert "paid on the team, without a deal or quota of their own: 'Manager Nord'" in paid.notes
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{}, {"cumulative_within": "year"}, {"period": "month", "cumulative_within": "quarter"}],
+    ids=["quarters", "year to date", "months"],
+)
+def test_the_trace_of_every_rep_of_two_teams_is_what_was_paid(
+    two_teams: Path, terms: dict[str, object]
+) -> None:
+    plan, tables = team_plan(**terms), read(two_teams)
+    months = ["2025-01", "2025-02", "2025-03", "2025-04"]
+    periods = months if plan.period == "month" else ["2025Q1", "2025Q2"]
+    paid = pay_past(plan, tables, periods=periods)
+    traced = 0
+    for column, period in enumerate(periods):
+        for rep in (*past_bookings(tables, period=plan.period, periods=[period]).reps, "Manager Nord"):
+            row = paid.reps.index(rep)
+            exact = trace_past(plan, tables, rep=rep, period=period)
+            assert float(exact.total) == pytest.approx(paid.total[row, column], abs=0.03)
+            assert float(exact.bookings) == pytest.approx(paid.bookings[row, column])
+            assert float(exact.quota or "nan") == pytest.approx(
+                paid.quota[row, column], nan_ok=True, abs=0.005
+            )
+            for part in ("commission", "spif"):
+                whole = getattr(paid, part)[row, column]
+                assert float(exact.paid(part)) == pytest.approx(whole, abs=0.02)
+            assert float(exact.draw_balance) == pytest.approx(paid.draw_balance[row, column], abs=0.03)
+            traced += 1
+    assert traced >= 9
+    with pytest.raises(PlanError, match="rep is 'Manager Away'"):
+        trace_past(plan, tables, rep="Manager Away", period=periods[0])
 
 
 def test_what_cannot_be_traced_is_named(export: Path) -> None:

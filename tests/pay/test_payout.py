@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from salessim.errors import PlanError
-from salessim.pay import Deal, Draw, PayPlan, RolePay, Spif, Tier, load_plan, pay_out, trace
+from salessim.pay import Clawback, Deal, Draw, PayPlan, RolePay, Spif, Tier, load_plan, pay_out, trace
 
 AE = "account executive"
 PLAN = load_plan("50-50-accelerator")
@@ -108,6 +108,79 @@ def test_a_recoverable_draw_as_xactly_explains_it() -> None:
         paid = pay_out(plan, [[5_000.0, 30_000.0]], [[20_000.0, 20_000.0]], roles=[AE])
         np.testing.assert_allclose(paid.total, [[1_500.0, september]])
         np.testing.assert_allclose(paid.draw_balance, [[1_000.0 * recoverable, 0.0]])
+
+
+def test_a_draw_is_a_floor_under_commission_net_of_clawback() -> None:
+    def both(draw: Draw, *, tenure: float, owed: float, churned: list[bool]) -> list[dict[str, float]]:
+        """Deals of 40,000 and 10,000 at 10 %; by arrays (after a quarter that left ``owed``) and by trace."""
+        plan = changed(
+            PLAN, tiers=(Tier(starts_at=0.0, rate=0.1),), draw=draw, clawback=Clawback(window_days=90)
+        )
+        amounts = [40_000, 10_000]
+        lost = sum(amount for amount, left in zip(amounts, churned, strict=True) if left)
+        before = 10 * (3 * draw.amount_per_month - owed)  # bookings that leave this advance
+        paid = pay_out(
+            plan,
+            [[before, 50_000.0]],
+            [[125_000.0, 125_000.0]],
+            roles=[AE],
+            churned_share=[[0.0, lost / 50_000]],
+            tenure_months=[[tenure - 3, tenure]],
+        )
+        deals = [
+            Deal(
+                f"D{k}",
+                "Ada",
+                date(2026, 4, 2 + k),
+                Decimal(amount),
+                churned=date(2026, 5, 1) if left else None,
+            )
+            for k, (amount, left) in enumerate(zip(amounts, churned, strict=True))
+        ]
+        exact = trace(
+            plan,
+            deals,
+            rep="Ada",
+            role=AE,
+            period="2026Q2",
+            quota=125_000,
+            tenure_months=tenure,
+            draw_balance=owed if draw.recoverable else 0,
+        )
+        return [
+            {
+                "draw": float(paid.draw_advance[0, 1] - paid.draw_recovered[0, 1]),
+                "clawback": -float(paid.clawback[0, 1]),
+                "balance": float(paid.draw_balance[0, 1]),
+                "total": float(paid.total[0, 1]),
+            },
+            {
+                "draw": float(exact.paid("draw")),
+                "clawback": float(exact.paid("clawback")),
+                "balance": float(exact.draw_balance),
+                "total": float(exact.total),
+            },
+        ]
+
+    # 5,000 earned and clawed back, 2,000 owed from a draw that has ended: nothing is left to recover from
+    ended = Draw(amount_per_month=1_000.0, lasts_months=3)
+    wanted = {"draw": 0.0, "clawback": -5_000.0, "balance": 2_000.0, "total": 12_500.0}
+    assert both(ended, tenure=3, owed=2_000.0, churned=[True, True]) == [pytest.approx(wanted)] * 2
+    # 1,000 is left of it: it goes to the advance, and pay to base
+    wanted = {"draw": -1_000.0, "clawback": -4_000.0, "balance": 1_000.0, "total": 12_500.0}
+    assert both(ended, tenure=3, owed=2_000.0, churned=[True, False]) == [pytest.approx(wanted)] * 2
+    # 4,000 of 5,000 clawed back: a guarantee of 3,000 still holds
+    guarantee = Draw(amount_per_month=1_000.0, recoverable=False)
+    wanted = {"draw": 2_000.0, "clawback": -4_000.0, "balance": 0.0, "total": 15_500.0}
+    assert both(guarantee, tenure=3, owed=2_000.0, churned=[True, False]) == [pytest.approx(wanted)] * 2
+    # and a recoverable one is advanced, and owed
+    wanted = {"draw": 2_000.0, "clawback": -4_000.0, "balance": 4_000.0, "total": 15_500.0}
+    found = both(Draw(amount_per_month=1_000.0), tenure=3, owed=2_000.0, churned=[True, False])
+    assert found == [pytest.approx(wanted)] * 2
+    # 1,000 clawed back: 4,000 less the floor leaves 1,000 to recover
+    wanted = {"draw": -1_000.0, "clawback": -1_000.0, "balance": 1_000.0, "total": 15_500.0}
+    found = both(Draw(amount_per_month=1_000.0), tenure=3, owed=2_000.0, churned=[False, True])
+    assert found == [pytest.approx(wanted)] * 2
 
 
 def test_a_manager_is_paid_on_the_own_team() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -78,7 +79,7 @@ def first_period(plan: PayPlan) -> Period:
     return Period(date(2026, 1, 1), plan.period)
 
 
-@settings(QUIET, max_examples=1400)
+@settings(QUIET, max_examples=900)
 @given(plan=PLANS, amounts=AMOUNTS, quota=st.one_of(st.none(), cents(1_000, 300_000)))
 def test_both_pay_the_same_commission(
     plan: PayPlan, amounts: list[tuple[int, Decimal]], quota: Decimal | None
@@ -136,13 +137,22 @@ def test_both_pay_the_same_to_date(plan: PayPlan, booked: list[Decimal], asked: 
         lasts_months=st.one_of(st.none(), st.integers(1, 12)),
     ),
     tenure=st.one_of(st.none(), st.integers(-3, 12)),
-    booked=st.lists(cents(0, 60_000), min_size=1, max_size=6),
+    share=SHARES,
+    months=st.lists(st.tuples(cents(0, 60_000), st.booleans()), min_size=1, max_size=6),
     quota=cents(10_000, 60_000),
 )
-def test_both_draw_the_same(
-    role: RolePay, draw: Draw, tenure: int | None, booked: list[Decimal], quota: Decimal
+def test_both_draw_the_same_on_what_a_clawback_leaves(
+    role: RolePay,
+    draw: Draw,
+    tenure: int | None,
+    share: float,
+    months: list[tuple[Decimal, bool]],
+    quota: Decimal,
 ) -> None:
-    plan = PayPlan(name="random", period="month", roles=(role.model_copy(update={"draw": draw}),))
+    pay = role.model_copy(update={"draw": draw, "clawback": Clawback(window_days=30, share=share)})
+    plan = PayPlan(name="random", period="month", roles=(pay,))
+    booked = [amount for amount, _ in months]
+    left = [leaves for _, leaves in months]
     when = [Period(date(2026, 1, 1), "month").shift(k) for k in range(len(booked))]
     start = np.inf if tenure is None else float(tenure)
     paid = pay_out(
@@ -151,12 +161,14 @@ def test_both_draw_the_same(
         np.full((1, len(booked)), float(quota)),
         roles=["AE"],
         tenure_months=start + np.arange(len(booked))[None, :] * MONTHS["month"],
+        churned_share=[np.array(left, dtype=float)],
     )
     balance = Decimal(0)
     for number, (period, amount) in enumerate(zip(when, booked, strict=True)):
+        one = deal(0, period, 3, amount)
         exact = trace(
             plan,
-            [deal(0, period, 3, amount)],
+            [replace(one, churned=one.closed + timedelta(days=20)) if left[number] else one],
             rep="Ada",
             role="AE",
             period=str(period),
@@ -166,11 +178,15 @@ def test_both_draw_the_same(
         )
         balance = exact.draw_balance
         drawn = float(paid.draw_advance[0, number] - paid.draw_recovered[0, number])
-        assert abs(drawn - float(exact.paid("draw"))) <= (number + 2) * HALF_CENT
-        assert abs(float(paid.draw_balance[0, number]) - float(balance)) <= (number + 1) * HALF_CENT
+        # a commission and a clawback are rounded each month
+        assert abs(drawn - float(exact.paid("draw"))) <= (2 * number + 3) * HALF_CENT
+        assert abs(float(paid.draw_balance[0, number]) - float(balance)) <= (2 * number + 2) * HALF_CENT
+        assert abs(float(paid.total[0, number]) - float(exact.total)) <= (2 * number + 4) * HALF_CENT
+        assert exact.total >= exact.paid("base")
+        assert paid.total[0, number] >= paid.base[0, number] - 1e-9
 
 
-@settings(QUIET, max_examples=250)
+@settings(QUIET, max_examples=200)
 @given(
     role=ROLES,
     clawback=st.builds(Clawback, window_days=st.integers(1, 365), share=SHARES),
@@ -237,7 +253,7 @@ def test_spifs_and_clawback_reconcile(
     np.testing.assert_allclose(paid.total, total, rtol=0, atol=1e-9)
 
 
-@settings(QUIET, max_examples=400)
+@settings(QUIET, max_examples=350)
 @given(
     role=ROLES, quota=st.integers(1_000, 300_000), low=st.integers(0, 400_000), more=st.integers(0, 100_000)
 )
@@ -248,7 +264,7 @@ def test_pay_never_falls_unless_the_plan_says_so(role: RolePay, quota: int, low:
     assert says_so or paid[1] >= paid[0] - 1e-6
 
 
-@settings(QUIET, max_examples=400)
+@settings(QUIET, max_examples=350)
 @given(role=ROLES, quota=st.integers(1_000, 300_000))
 def test_no_cliff_unless_the_plan_says_so(role: RolePay, quota: int) -> None:
     plan = PayPlan(name="random", period="year", roles=(role,))

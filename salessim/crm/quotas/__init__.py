@@ -2,8 +2,9 @@
 
 :func:`read_quotas` reads wide files (a column per month, quarter or year) and long ones (a line per rep and
 period). :func:`without_rollups` gives the quotas that may be added up. :func:`attainment` puts bookings
-beside quotas, :func:`attainment_of` does so for a whole CRM export, and :func:`attainment_by_period`
-compares the share that attained with the band.
+beside quotas, :func:`attainment_of` does so for a whole CRM export, in which
+:func:`managers_with_team_quota` are not judged, and :func:`attainment_by_period` compares the share that
+attained with the band.
 
 Periods are written ``2017-07`` (calendar month), ``2017Q3`` (fiscal quarter) and ``2017`` (fiscal year). How
 to add a quality rule stands in :mod:`salessim.crm.quotas.rules`.
@@ -16,6 +17,7 @@ from salessim.crm.quotas.attainment import (
     attainment,
     attainment_by_period,
     attainment_of,
+    managers_with_team_quota,
 )
 from salessim.crm.quotas.files import NOTE_COLUMNS, QuotaFile
 from salessim.crm.quotas.labels import Frequency
@@ -35,6 +37,7 @@ __all__ = [
     "attainment",
     "attainment_by_period",
     "attainment_of",
+    "managers_with_team_quota",
     "read_quotas",
     "without_rollups",
 ]

@@ -21,7 +21,13 @@ from salessim.crm.quotas.rollups import rollups_of_hierarchy
 from salessim.crm.quotas.rules import SLIPPED_DIGIT
 from salessim.errors import DataError, listed
 
-__all__ = ["ATTAINMENT_COLUMNS", "attainment", "attainment_by_period", "attainment_of"]
+__all__ = [
+    "ATTAINMENT_COLUMNS",
+    "attainment",
+    "attainment_by_period",
+    "attainment_of",
+    "managers_with_team_quota",
+]
 
 #: Columns of the table that :func:`attainment` returns.
 ATTAINMENT_COLUMNS = ("rep", "period", "quota", "bookings", "attainment", "note")
@@ -314,7 +320,6 @@ def attainment_of(tables: Tables, *, by: Literal["quarter", "year"] = "quarter")
     deals = tables.opportunities
     won = deals[(deals["status"] == "won") & deals["rep"].notna()]
     begins = cut.first_complete_quarter.start if cut.first_complete_quarter else tables.as_of
-    reps = tables.reps.dropna(subset=["rep", "manager"])
     table = attainment(
         tables.quotas,
         pd.DataFrame({"rep": won["rep"], "date": won["closed"], "amount": won["amount"]}),
@@ -322,15 +327,31 @@ def attainment_of(tables: Tables, *, by: Literal["quarter", "year"] = "quarter")
         covers=(begins, tables.as_of),
         fiscal_year_starts_in_month=starts,
     )
-    of_teams = rollups_of_hierarchy(
+    of_team = table["rep"].isin(managers_with_team_quota(tables))
+    _not_judged(table, of_team & table["quota"].notna(), _ROLLUP_NOTE)
+    return table if by == "quarter" else _by_year(table, begins, tables.as_of, starts)
+
+
+def managers_with_team_quota(tables: Tables) -> tuple[str, ...]:
+    """Managers of an export whose quota is that of their team, in order: adding it up would count it twice.
+
+    Told by the table of reps, as in :func:`attainment_of`: a manager whose quota is at least that of each of
+    their people. Empty where the export has no quotas or no managers.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> managers_with_team_quota(read(example_crm()))
+    ()
+    """
+    reps = tables.reps.dropna(subset=["rep", "manager"])
+    if tables.quotas.empty or reps.empty:
+        return ()
+    found = rollups_of_hierarchy(
         tables.quotas.pivot(index="period", columns="rep", values="quota"),
         frequency="quarter",
         managers=dict(zip(reps["rep"], reps["manager"], strict=True)),
     )
-    _not_judged(
-        table, table["rep"].isin([rep for rep, *_ in of_teams]) & table["quota"].notna(), _ROLLUP_NOTE
-    )
-    return table if by == "quarter" else _by_year(table, begins, tables.as_of, starts)
+    return tuple(sorted(rep for rep, *_ in found))
 
 
 def _by_year(table: pd.DataFrame, begins: date, as_of: date, starts: int) -> pd.DataFrame:
