@@ -876,7 +876,10 @@ def test_the_trace_tells_every_step() -> None:
         2_000_000, 1_200_000, 1_200_000, 1_320_000, 880_000, 660_000, 715_000, 715_000,
     ]  # fmt: skip
     assert steps["step"].tolist() == list(range(1, 9))
-    assert steps["sentence"].iloc[1] == "'North' has 600 of the 1,000 history under 'Acme': 60.0 %, EUR 1,200,000.00."
+    assert (
+        steps["sentence"].iloc[1]
+        == "'North' has 600 of the 1,000 history under 'Acme': 60.0 %, EUR 1,200,000.00."
+    )
     assert steps["sentence"].iloc[4] == (
         "'Cy' is pinned at EUR 440,000.00; EUR 880,000.00 are left for the others."
     )
@@ -1038,6 +1041,20 @@ def test_top_down_and_bottom_up_meet_and_the_total_stays() -> None:
     assert any("covers 90.0 % of the plan" in note for note in both.notes)
     assert both.by_quarter.groupby("rep")["quota_cents"].sum()["Ann"] == found.loc["Ann", "reconciled_cents"]
     assert "Di" not in both.quotas()["rep"].tolist()
+
+
+def test_reconciled_quotas_are_written_to_the_cent() -> None:
+    both = reconcile(allocate(team(), 2_000_000.01, year=2026), roll_up(team(), POTENTIAL))
+    written = pd.read_csv(StringIO(both.to_csv()))
+    assert list(written.columns) == ["rep", "period", "quota"]
+    assert round(written["quota"].sum() * 100) == 200_000_001
+    with pytest.raises(PlanError, match="state the year"):
+        reconcile(allocate(team(), 2_000_000), roll_up(team(), POTENTIAL)).to_csv()
+
+
+def test_levels_without_roles_are_the_company_and_numbers() -> None:
+    node = Hierarchy.from_table(TEAM.drop(columns="role"))
+    assert node.level_names == ("company", "level 1", "level 2", "level 3")
 
 
 def test_the_mix_itself_moves_the_total() -> None:

@@ -520,4 +520,4 @@ def test_without_leads_or_history_the_chapter_says_so(real: Briefing) -> None:
 
 def test_unequal_territories_are_named(real: Briefing) -> None:
     text = briefing.quota_findings(real)
-    assert "one quota for all cannot be fair here" in text
+    assert "One quota for all cannot be fair here" in text

@@ -144,7 +144,7 @@ def test_while_the_quarter_runs_the_last_complete_one_is_judged(write_export: Ex
         "- 2026Q2 is not over (the export ends on 2026-05-10): judged is 2026Q1, the last complete quarter "
         "with quotas."
     )
-    assert second.startswith("- **2026Q1: too easy.** 4 of 5 reps made quota")
+    assert second.startswith("- **2026Q1 looks like “too easy”, not proven.** 4 of 5 reps made quota")
     assert "the team booked 96 % of its plan" in second
     assert briefing.luck_sentence(running) == (
         "Whether 2026Q2 was luck cannot be said yet: it is not over (the export ends on 2026-05-10)."
@@ -170,7 +170,7 @@ def test_a_quarter_that_is_over_says_why_it_is_not_judged(write_export: Export) 
 
 def test_a_quarter_that_misses_a_few_days_is_judged_everywhere(write_export: Export) -> None:
     found = report(write_export, quotas(), as_of="2026-06-28")
-    assert "**2026Q2: too easy.**" in briefing.contrast_of_the_quarter(found)
+    assert "**2026Q2 looks like “too easy”, not proven.**" in briefing.contrast_of_the_quarter(found)
     assert cells(briefing.raise_table(found))[-1][0] == "2026Q2"
     assert cells(briefing.attainment_history(found))[-1][:2] == ["2026Q2", "4 of 5"]
 

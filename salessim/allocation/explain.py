@@ -216,7 +216,7 @@ def _handed_down(steps: _Steps, allocation: Allocation, up: int, at: int) -> Non
         figure = allocation.figures[column]
         of_all = f"{figure[at]:,.10g} of the {figure[sharing].sum():,.10g} {column}"
         parts.append(of_all if part == 1 else f"{of_all} (counting {percent(part)})")
-    under = f"under '{manager}'" + (" that share the rest" if pinned else "")
+    under = f"of those who share the rest under '{manager}'" if pinned else f"under '{manager}'"
     sentence = f"'{name}' has {', '.join(parts)} {under}: {percent(share, digits=1)}, {steps.text(asked)}."
     steps.add(at, "share", share, asked, sentence, weight)
 

@@ -70,6 +70,7 @@ from salessim.briefing.quota import (
 from salessim.briefing.raising import (
     FALSE_ALARM,
     attainment_history,
+    contrast_odds,
     contrast_of_the_quarter,
     judged_quarters,
     laboratory,
@@ -99,6 +100,7 @@ __all__ = [
     "bottleneck_finding",
     "capacity",
     "compare_quota_files",
+    "contrast_odds",
     "contrast_of_the_quarter",
     "data_quality",
     "earnings",

@@ -384,7 +384,7 @@ def allocation_text(found: Allocation, *, trace_of: str = "") -> str:
                 formats.count(row["nodes"]),
                 formats.money(row["base"], currency),
                 formats.money(row["assigned"], currency),
-                formats.percent(row["over_assignment"], digits=1),
+                _signed_percent(row["over_assignment"], digits=1),
             ]
             for row in found.summary().to_dict("records")
         ],
@@ -821,8 +821,14 @@ def _attainment_text(read: crm.QuotaFile, sales: str, columns: str, people: str)
 def compare_quota_files(before: Path, after: Path) -> str:
     """What changed between two files of quotas (Markdown), rep by rep and period by period; the changes add
     up. What was rejected or is odd in either file is said first."""
-    with _option_spelling():
-        first, second = (crm.read_quotas(path) for path in (before, after))
+    try:
+        with _option_spelling():
+            first, second = (crm.read_quotas(path) for path in (before, after))
+    except DataError as problem:
+        if " --" not in str(problem):
+            raise
+        hint = "those are options of 'salessim quota import', whose --out writes what can be compared"
+        raise DataError(f"{problem} ({hint})") from None
     parts = [f"{_reading(read)}\n\n{_notes_table(read)}" for read in (first, second)]
     if first.frequency != second.frequency:
         raise PlanError(

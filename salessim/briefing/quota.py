@@ -49,7 +49,7 @@ def quota_findings(briefing: Briefing) -> str:
         )
         lines.append(
             f"**The plan “{b.plan.name}” is {verdict} for {b.quota_period_name}**: with "
-            f"{b.money(asked.full_quota)} for a fully ramped rep, {formats.percent(asked.expected_share)} of "
+            f"{_asked_of(b)}, {formats.percent(asked.expected_share)} of "
             f"{reps(len(asked.reps))} are expected to make quota (in 8 of 10 cases "
             f"{formats.percent(asked.share_low)} to {formats.percent(asked.share_high)}); aimed at are "
             f"{band_of(asked)}. The share lands there with probability "
@@ -71,6 +71,15 @@ def quota_findings(briefing: Briefing) -> str:
         if b.quota_found:
             lines.append(_coverage(b))
     return bullets(lines)
+
+
+def _asked_of(briefing: Briefing) -> str:
+    """What the plan asks of reps in the quota period, for a sentence."""
+    asked = briefing.asked
+    if not briefing.plan.quotas_by_rep:
+        return f"{briefing.money(asked.full_quota)} for a fully ramped rep"
+    low, high = asked.reps["quota"].min(), asked.reps["quota"].max()
+    return f"quotas of {briefing.money(low)} to {briefing.money(high)} from rep to rep"
 
 
 def _attained(briefing: Briefing) -> list[str]:

@@ -19,6 +19,7 @@ from salessim.plans import Contrast, RaiseRule, RuleLaboratory
 __all__ = [
     "FALSE_ALARM",
     "attainment_history",
+    "contrast_odds",
     "contrast_of_the_quarter",
     "judged_quarters",
     "laboratory",
@@ -102,7 +103,8 @@ def contrast_of_the_quarter(briefing: Briefing) -> str:
         return bullets([*lines, *_spread(briefing)])
     found = _contrast(briefing, judged)
     # a share that may well lie in the band proves no case, so that nothing is advised on it
-    proven = found.share_high < found.band[0] or found.share_low > found.band[1] or found.case == "healthy"
+    outside = found.share_high < found.band[0] or found.share_low > found.band[1]
+    proven = outside or found.case in ("healthy", "quotas do not add up to the plan")
     verdict = f"{judged}: {found.case}." if proven else f"{judged} looks like “{found.case}”, not proven."
     lines += [f"**{verdict}** {found.evidence}", found.change if proven else "", *found.remarks]
     table = past_attainment(briefing)
@@ -112,6 +114,21 @@ def contrast_of_the_quarter(briefing: Briefing) -> str:
         number = "1 manager" if len(managers) == 1 else f"{len(managers)} managers"
         lines.append(f"{number} whose quota is that of their team left out ({', '.join(managers)}).")
     return bullets([line for line in lines if line])
+
+
+def contrast_odds(briefing: Briefing) -> str:
+    """What a quarter under the recommended quotas would be called, by luck (Markdown table): what a name that
+    is given to one real quarter is worth."""
+    law = plans.contrast_law(briefing.outcome, briefing.recommended, briefing.quota_period)
+    rows = [
+        [row["case"], formats.percent(row["probability"])]
+        for row in law.table.sort_values("probability", ascending=False, kind="stable").to_dict("records")
+    ]
+    return formats.table(["a quarter is called", f"probability in {briefing.quota_period_name}"], rows) + (
+        f"\n\nUnder the recommended quotas, which {formats.percent(briefing.advised.expected_share)} are "
+        f"expected to make; {formats.count(law.trials)} simulated quarters. A name given to one real "
+        "quarter of this team is worth no more than that."
+    )
 
 
 def _quarter_to_judge(briefing: Briefing) -> Quarter | None:

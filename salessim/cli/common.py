@@ -49,7 +49,7 @@ def alone(context: typer.Context) -> bool:
     ]
     if misplaced:
         option = f"--{misplaced[0].replace('_', '-')}"
-        command = f"{context.command_path} {context.invoked_subcommand}"
+        command = f"salessim {context.info_name} {context.invoked_subcommand}"
         if misplaced[0] in _names_of_options(context):
             advice = f"write it behind: {command} {option} …"
         else:

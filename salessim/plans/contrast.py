@@ -382,8 +382,8 @@ def _wilson(successes: int, n: int) -> tuple[float, float]:
 
 def _evidence(found: Contrast) -> str:
     parts = [
-        f"{found.attaining} of {found.reps} reps made quota ({formats.percent(found.share_attaining)}, 80 % "
-        f"interval {_range(found.share_low, found.share_high)}; wanted are {_range(*found.band)})"
+        f"{found.attaining} of {_reps(found.reps)} made quota ({formats.percent(found.share_attaining)}, "
+        f"80 % interval {_range(found.share_low, found.share_high)}; wanted are {_range(*found.band)})"
     ]
     if np.isnan(found.team_attainment):
         parts.append(f"they booked {formats.percent(found.attainment_of_quotas)} of the sum of their quotas")
@@ -461,7 +461,7 @@ def _remarks(found: Contrast, *, left_out: int) -> tuple[str, ...]:
             f"{' or '.join(others)} it."
         )
     if not ((shares >= low - TOLERANCE) & (shares <= high + TOLERANCE)).any():
-        remarks.append(f"With {n} reps no number of them lies in the band; judge over several periods.")
+        remarks.append(f"With {_reps(n)} no number of them lies in the band; judge over several periods.")
     if np.isnan(found.team_attainment):
         remarks.append("No team plan is stated: whether the quotas add up to it cannot be told.")
     elif found.case in ("healthy", "too easy") and found.team_attainment < 1:
@@ -492,6 +492,10 @@ def _remarks(found: Contrast, *, left_out: int) -> tuple[str, ...]:
             "and in Gini's coefficient."
         )
     return tuple(remarks)
+
+
+def _reps(number: int) -> str:
+    return "1 rep" if number == 1 else f"{number} reps"
 
 
 def _range(low: float, high: float) -> str:

@@ -146,9 +146,7 @@ def _note(lever: Lever, needed: float, now: float, there: float, scenario: Scena
         return "not needed"
     if math.isfinite(needed):
         if lever == "reps":
-            return (
-                "people who are fully ramped on the first day; hires with a ramp come too late or need more"
-            )
+            return "if fully ramped on the first day"
         return ""
     if lever == "ramp" and not (scenario.capacity() < scenario.headcount()).any():
         return "nobody is ramping"

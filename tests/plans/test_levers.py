@@ -114,3 +114,28 @@ def test_a_hire_is_not_a_rep_of_today() -> None:
     after = with_lever(world, lever="reps", change=0.2)
     assert len(after.reps) == 12
     assert len(after.team()) == 13
+
+
+def test_a_stage_that_cannot_rise_leaves_it_to_the_others() -> None:
+    stages = tuple(
+        reference_world().segments[0].stages[k].model_copy(update={"conversion": c})
+        for k, c in enumerate((0.2, 0.95))
+    )
+    world = one_stage_world()
+    world = changed(world, segments=(world.segments[0].model_copy(update={"stages": stages}),))
+    raised = with_lever(world, lever="win rate", change=1.0).segments[0].conversions()
+    assert raised.tolist() == pytest.approx([0.38, 1.0])
+    # nothing is won more often than always: the largest change is one over the chance of today
+    table = closing_the_gap(changed(one_stage_world(conversion=0.8)), target=1e9, period="2026Q1").set_index(
+        "lever"
+    )
+    assert "not enough alone" in table.loc["win rate", "note"]
+
+
+def test_inbound_leads_do_not_ramp() -> None:
+    world = reference_world(reps=6, newcomers=2)
+    inbound = world.segments[0].sources[0].model_copy(update={"kind": "inbound", "leads_per_week": 60.0})
+    world = changed(world, segments=(world.segments[0].model_copy(update={"sources": (inbound,)}),))
+    target = 1.5 * simulate(world).expected_bookings("2026Q4").sum()
+    note = closing_the_gap(world, target=target, period="2026Q4").set_index("lever").loc["ramp", "note"]
+    assert note == "a faster ramp moves nothing here: leads are inbound, and shared by all"

@@ -232,3 +232,22 @@ def test_no_quota_is_solved_where_nobody_carries_one() -> None:
     plan = QuotaPlan(name="late", annual_quota=1.0, quarter_shares=(0.0, 0.5, 0.5, 0.0))
     with pytest.raises(PlanError, match="plan 'late': nobody carries a quota in 2026Q1"):
         plan_for_share(simulate(one_stage_world(quarters=2)), plan=plan, period="2026Q1")
+
+
+def test_each_quarter_can_have_a_level_of_its_own() -> None:
+    world = reference_world(reps=3, newcomers=1)
+    plan = QuotaPlan(
+        name="x",
+        annual_quota=400_000.0,
+        quarter_shares=(0.1, 0.2, 0.3, 0.4),
+        annual_team_plan=1_000_000.0,
+        quotas_by_rep={"rep 1": {"2026Q2": 50_000.0}},
+    )
+    factors = {"2026Q1": 2.0, "2026Q2": 1.0, "2026Q3": 0.5, "2026Q4": 1.5}
+    changed_plan = plan.scaled_by_quarter(factors)
+    before, after = quotas(plan, world), quotas(changed_plan, world)
+    assert (after / before).to_numpy() == pytest.approx(np.tile(list(factors.values()), (3, 1)))
+    # the team plan keeps its own split
+    assert changed_plan.team_plan(world, "2026Q4") == pytest.approx(400_000)
+    again = QuotaPlan.model_validate(changed_plan.model_dump(mode="json"))
+    assert quotas(again, world).to_numpy() == pytest.approx(after.to_numpy())
