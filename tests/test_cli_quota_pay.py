@@ -108,7 +108,7 @@ def test_the_share_of_the_plan_and_the_recommended_quota_are_two_numbers() -> No
 
 def test_history_names_the_case() -> None:
     text = answer("quota", "history")
-    assert "**2026Q2: too hard.**" in text
+    assert "**2026Q2 looks like “too hard”, not proven.**" in text
     assert "| 2025Q4 | 8 of 8 | 100 % |" in text
 
 
@@ -379,7 +379,7 @@ def test_past_pay_is_traced_to_the_cent() -> None:
 def test_answers_on_real_data_without_quotas(real_data: Path) -> None:
     words = ("--crm", str(real_data / "maven_crm"), "--quarter", "2017Q3")
     assert "The export has no quotas" in answer("quota", "history", *words)
-    assert "each against the own forecast (the export has no quotas)" in answer("quota", "fairness", *words)
+    assert "each against the own forecast (there is no quota for 2017Q3)" in answer("quota", "fairness", *words)
     assert "“50/50 with accelerators” costs" in answer("pay", *words, "--trials", "300")
     assert read(real_data / "maven_crm").quotas.empty
     traced = answer("pay", "trace", *words)

@@ -6,12 +6,9 @@ Notebooks call :func:`prepare` and then show findings, tables and charts; they h
 from __future__ import annotations
 
 from salessim.briefing.allocating import (
-    allocate_file,
     allocated,
     allocation_text,
-    compare_quota_files,
     from_plan_to_reps,
-    import_quotas,
     quota_trace,
     reconciled,
 )
@@ -67,6 +64,13 @@ from salessim.briefing.quota import (
     quotas_by_quarter,
     robustness,
 )
+from salessim.briefing.quota_files import (
+    AllocatedFile,
+    ImportedQuotas,
+    allocate_file,
+    compare_quota_files,
+    import_quotas,
+)
 from salessim.briefing.raising import (
     FALSE_ALARM,
     attainment_history,
@@ -87,7 +91,9 @@ from salessim.briefing.solving import gap, gap_table, solved_text, ways, ways_ta
 __all__ = [
     "FALSE_ALARM",
     "STEPS",
+    "AllocatedFile",
     "Briefing",
+    "ImportedQuotas",
     "PayReport",
     "allocate_file",
     "allocated",

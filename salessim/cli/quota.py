@@ -151,7 +151,10 @@ def history(
     from salessim import briefing
 
     report = prepared(crm, quarter, column_map, as_of, scenario, plan)
-    typer.echo(f"{briefing.contrast_of_the_quarter(report)}\n\n{briefing.attainment_history(report)}")
+    typer.echo(
+        f"{briefing.contrast_of_the_quarter(report)}\n\n{briefing.attainment_history(report)}\n\n"
+        f"{briefing.contrast_odds(report)}"
+    )
 
 
 @app.command("raise")
