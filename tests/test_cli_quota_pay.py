@@ -61,6 +61,11 @@ def test_solve_by_segment_names_the_groups() -> None:
     assert "| mixed | 3 |" in text
 
 
+def test_solved_quotas_below_a_plan_out_of_reach_come_with_levers() -> None:
+    assert "one lever at a time" in answer("quota", "solve", "--period", "2027Q1")  # a chance of 44 %
+    assert "one lever at a time" not in answer("quota", "solve", "--period", "2026Q3")
+
+
 def test_the_gap_is_closed_one_lever_at_a_time() -> None:
     text = answer("quota", "gap")
     assert "**EUR 5.00m in 2026Q3 to 2027Q2 (the company's plan) has a chance of" in text
@@ -113,7 +118,8 @@ def test_history_names_the_case() -> None:
 
 
 def test_raising_the_bar_with_thresholds_of_ones_own() -> None:
-    text = answer("quota", "raise", "--margin", "0.2", "--quarters-in-a-row", "1")
+    text = answer("quota", "raise", "--margin", "0.2", "--quarters-in-a-row", "1", "--false-alarm", "0.25")
+    assert "fires in at most 25 % of histories" in text
     assert "80 % of the team above quota in 1 quarter, by 20 % on average" in text
     assert "fired in 2025Q2, 2025Q4" in text
     assert "| reps | no change | 10 % better |" in text

@@ -219,11 +219,21 @@ def _signed(text: str, value: float) -> str:
 
 
 def signed_percent(share: float, *, digits: int = 0) -> str:
+    """A change as percent with its sign; what rounds to nothing has none.
+
+    >>> signed_percent(0.186), signed_percent(-0.06), signed_percent(0.001)
+    ('+19 %', '−6 %', '0 %')
+    """
     written = _signed(formats.percent(abs(share), digits=digits), share)
     return "0 %" if re.fullmatch(r"[0.]+ %", written) else written
 
 
 def signed_amount(amount: float) -> str:
+    """A change of money to the cent with its sign.
+
+    >>> signed_amount(1234.5), signed_amount(-2.0), signed_amount(0.0)
+    ('+1,234.50', '−2.00', '0')
+    """
     written = _signed(f"{abs(amount):,.2f}", amount)
     return "0" if written == "0.00" else written
 

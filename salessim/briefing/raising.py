@@ -252,15 +252,15 @@ def raise_rule(
     return validated(RaiseRule, given, where="rule", error=PlanError)
 
 
-def raise_findings(briefing: Briefing, *, rule: RaiseRule = RULE) -> str:
+def raise_findings(briefing: Briefing, *, rule: RaiseRule = RULE, false_alarm: float = FALSE_ALARM) -> str:
     """Whether the bar is due to be raised [B3], and whether this team may trust the rule (Markdown)."""
     lab, number = laboratory(briefing, rule=rule), len(briefing.scenario.reps)
     lines = [_fired(briefing, rule)]
-    trusted = plans.trusted_sizes(lab, false_alarm=FALSE_ALARM)
+    trusted = plans.trusted_sizes(lab, false_alarm=false_alarm)
     mine = trusted[trusted["margin_is"] == lab.rule.margin_is]
     lines.append("**" + str(mine["sentence"].iloc[0]).rstrip(".") + ".**")
-    advice = plans.threshold_for(lab, reps=number, false_alarm=FALSE_ALARM)
-    lines.append(f"For this team: {advice.sentence}")
+    advice = plans.threshold_for(lab, reps=number, false_alarm=false_alarm)
+    lines.append(advice.sentence)
     return bullets(lines)
 
 

@@ -16,6 +16,8 @@ __all__ = ["gap", "gap_table", "solved_text", "ways", "ways_table"]
 
 #: Chance of the team plan that a gap is closed to.
 WANTED = 0.8
+#: Chance of the team plan below which solved quotas come with the levers that would make it an even one.
+EVEN = 0.5
 
 
 @functools.lru_cache(maxsize=4)
@@ -163,6 +165,8 @@ def solved_text(
         formats.table(["rep", "role", "quota", "chance", "bookings (P50)", "P10 to P90"], people),
         *(f"Note: {note}." for note in found.notes),
     ]
+    if scored.probability_team_plan < EVEN:
+        parts.append(gap_table(briefing, chance=EVEN, period=period or briefing.quota_period))
     return "\n\n".join(parts), found.plan.to_yaml()
 
 

@@ -171,6 +171,9 @@ def raise_the_bar(
         str,
         typer.Option(help="mean attainment of all, mean attainment of those who exceed, or team total."),
     ] = "mean attainment of all",
+    false_alarm: Annotated[
+        float, typer.Option(help="Share of histories in which the rule may fire by luck.")
+    ] = 0.10,
 ) -> None:
     """Say whether the bar is due to be raised, and how often that rule fires by luck in such a team."""
     from salessim import briefing
@@ -183,7 +186,8 @@ def raise_the_bar(
     )
     report = prepared(crm, quarter, column_map, as_of, scenario)
     typer.echo(
-        f"{briefing.raise_findings(report, rule=rule)}\n\n{briefing.raise_table(report, rule=rule)}\n\n"
+        f"{briefing.raise_findings(report, rule=rule, false_alarm=false_alarm)}\n\n"
+        f"{briefing.raise_table(report, rule=rule)}\n\n"
         f"{briefing.laboratory_table(report, rule=rule)}"
     )
 
