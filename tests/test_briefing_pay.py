@@ -103,6 +103,10 @@ def test_without_quotas_the_trace_says_what_stands_in(real_data: Path) -> None:
     text = briefing.pay_trace(report)
     assert "Assumed: a quota of USD" in text
     assert "attainment" in text
+    short = briefing.pay_trace(report, every_deal=False)
+    assert " deals |" in short
+    assert len(short.splitlines()) < len(text.splitlines())
+    assert short.splitlines()[-1] == text.splitlines()[-1]  # the same total
     assert briefing.measured_against(real) == "forecast"
     assert "more than by chance" in briefing.luck_sentence(real)
 

@@ -41,7 +41,7 @@ def fairness_findings(briefing: Briefing) -> str:
     mean = table[["luck", "territory", "skill", "market"]].mean()
     ordered = mean.sort_values(ascending=False)
     period = briefing.quota_period_name
-    most = f"{'mostly' if ordered.iloc[0] > 0.5 else 'more than all else'} {ordered.index[0]}"
+    most = f"{'mostly' if ordered.iloc[0] > 0.5 else 'above all'} {ordered.index[0]}"
     if len(table) == 1:  # one rep has no others to be set apart from, by territory or else
         rep, shares = table["rep"].iloc[0], _shares(ordered.drop("territory"))
         chance = formats.percent(table["chance"].iloc[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from salessim import formats, pay, plans
 from salessim.briefing.prepared import Briefing, bullets, reps
 from salessim.engine import SampledOutcome, simulate
 from salessim.errors import ParameterError, PlanError, listed
-from salessim.pay import PayCosts, Payout, PayPlan, RolePay
+from salessim.pay import PayCosts, Payout, PayPlan, PayRow, RolePay
 
 __all__ = [
     "PayReport",
@@ -40,6 +41,8 @@ STAND_IN = "50-50-accelerator"
 QUOTA_TO_OTE = 5.0
 #: Trials on which the levels of a quota curve are paid; the curve is smooth, and its luck is shared.
 CURVE_TRIALS = 1000
+#: A trace with more steps than this may be shown rule by rule.
+MOST_STEPS = 30
 #: Trials from which on one case in a hundred can be told.
 FEWEST_FOR_RARE = 1000
 
@@ -467,7 +470,7 @@ def past_costs(report: PayReport) -> str:
     )
 
 
-def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
+def pay_trace(report: PayReport, *, rep: str = "", period: str = "", every_deal: bool = True) -> str:
     """Where a rep's pay of a past period comes from (Markdown): each deal, tier, rate and amount.
 
     Args:
@@ -475,6 +478,7 @@ def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
         rep: name of the rep; "" for the one who booked most in the period.
         period: label by the plan's period ("2026Q2", "2026-05", "2026"); "" for the last one in the reported
             quarter.
+        every_deal: False: of a long trace the deals of each rule are added up.
 
     Raises:
         PlanError: nobody of that name booked or carried a quota in the period.
@@ -497,8 +501,12 @@ def pay_trace(report: PayReport, *, rep: str = "", period: str = "") -> str:
             f"by {plan.periods_per_year}; the export has no quotas."
         )
     found = pay.trace_past(plan, b.tables, rep=name, period=label, role=role, quota=stand_in)
+    steps = found.rows
+    if not every_deal and len(steps) > MOST_STEPS:
+        steps = _by_rule(steps)
+        notes.append("Deals are added up by rule here; `salessim pay trace` shows every deal.")
     rows = []
-    for row in found.rows:
+    for row in steps:
         rate = "–" if row.rate is None else f"{float(row.rate):.4%}".replace("%", " %")
         basis = "–" if row.basis is None else f"{row.basis:,.2f}"
         rows.append([row.part, row.what, row.deal_id or "–", basis, rate, f"{row.amount:,.2f}"])
@@ -573,6 +581,26 @@ def pay_plan_text(name: str, *, annual_quota: float) -> str:
     known = [*plan.warnings(), *pay.field_warnings(plan, annual_quota=annual_quota)]
     table = formats.table(["role", "attainment", "bookings", "commission", "pay", "effective rate"], rows)
     return "\n\n".join([f"**{plan.name}**: {plan.description}", table, bullets(known), plan.to_yaml()])
+
+
+def _by_rule(steps: Sequence[PayRow]) -> tuple[PayRow, ...]:
+    """The steps of a trace with the deals of each rule and rate added up; their number stands for their name."""
+    groups: dict[tuple[object, ...], list[PayRow]] = {}
+    for row in steps:
+        groups.setdefault((row.part, row.what, row.rate), []).append(row)
+    return tuple(
+        found[0]
+        if len(found) == 1
+        else replace(
+            found[0],
+            deal_id=f"{len(found)} deals",
+            basis=None
+            if found[0].basis is None
+            else sum((row.basis or Decimal(0) for row in found), Decimal(0)),
+            amount=sum((row.amount for row in found), Decimal(0)),
+        )
+        for found in groups.values()
+    )
 
 
 def _last_period(report: PayReport) -> str:
