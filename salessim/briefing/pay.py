@@ -584,7 +584,7 @@ def pay_plan_text(name: str, *, annual_quota: float) -> str:
 
 
 def _by_rule(steps: Sequence[PayRow]) -> tuple[PayRow, ...]:
-    """The steps of a trace with the deals of each rule and rate added up; their number stands for their name."""
+    """The steps of a trace with the deals of each rule and rate added up."""
     groups: dict[tuple[object, ...], list[PayRow]] = {}
     for row in steps:
         groups.setdefault((row.part, row.what, row.rate), []).append(row)
