@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "salessim"
 #: Layers from the bottom up: a module imports from its own layer's package or from below, never upward.
 LAYERS = (
     ("errors", "__init__"),
-    ("periods", "formats", "documents"),
+    ("periods", "formats", "documents", "intervals"),
     ("model",),
     ("engine", "crm"),
     ("plans", "calibrate", "allocation"),

@@ -18,6 +18,7 @@ from salessim.allocation import Allocation, Hierarchy, Reconciliation
 from salessim.briefing.prepared import Briefing, bullets
 from salessim.engine import HORIZON
 from salessim.engine.rates import moments, rates_of
+from salessim.intervals import Z
 from salessim.periods import Quarter
 
 __all__ = [
@@ -36,8 +37,6 @@ __all__ = [
 
 #: The weight that the company's plan is handed down by; of newcomers what their ramp lets expect.
 BASIS = "past bookings"
-#: Standard deviations from the middle of a bell to P10 and P90.
-Z80 = 1.2815515655446004
 #: So many rows of a table are printed; files hold all of them.
 MOST_ROWS = 40
 #: Header of a trace.
@@ -168,7 +167,7 @@ def _with_ranges(briefing: Briefing, hierarchy: Hierarchy, below: pd.DataFrame) 
     mean = summed(parts.mean)
     variance = summed(parts.luck + parts.skill) + summed(np.sqrt(parts.market)) ** 2
     spread = np.sqrt(np.log1p(variance / np.where(mean > 0, mean, 1.0) ** 2))
-    low, high = (mean * np.exp(side * Z80 * spread - spread**2 / 2) for side in (-1, 1))
+    low, high = (mean * np.exp(side * Z * spread - spread**2 / 2) for side in (-1, 1))
     inner = ~hierarchy.leaf
     result = below.set_index("name").loc[list(hierarchy.names)].reset_index()
     result["low"] = np.where(inner, low, result["low"])

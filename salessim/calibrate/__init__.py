@@ -13,7 +13,7 @@ from datetime import date
 
 import pandas as pd
 
-from salessim.calibrate.estimates import LEVEL, Notes, Parameter
+from salessim.calibrate.estimates import Notes, Parameter
 from salessim.calibrate.funnel import level_doubt, month_factors_of, open_deals_of, segment_of
 from salessim.calibrate.team import (
     created_by_owner,
@@ -26,6 +26,7 @@ from salessim.calibrate.team import (
 )
 from salessim.crm import Tables, left_cut
 from salessim.errors import DataError
+from salessim.intervals import LEVEL
 from salessim.model import DEFAULT_CRITERIA, DEFAULT_RAMP, Calendar, Market, Rep, Role, Scenario
 from salessim.periods import quarter_of
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DIGITS", "LEVEL", "Notes", "Parameter", "Z", "extra_spread", "student", "wilson"]
+from salessim.intervals import LEVEL
+
+__all__ = ["DIGITS", "Notes", "Parameter", "extra_spread", "student"]
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Level of all intervals, and the normal quantile that goes with it.
-LEVEL = 0.80
-Z = 1.2815515594457831
 #: Digits of a calibrated number: more would only make the scenario file longer.
 DIGITS = 8
 
@@ -80,18 +78,6 @@ def extra_spread(counts: FloatArray, expected: Callable[[float], FloatArray], fr
         else:
             found.append(float(brentq(lambda cv, w=wanted: statistic(cv) - w, 0.0, highest)))
     return found
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 80 % interval of a share estimated from ``n`` observations (which need not be a whole number).
-
-    >>> [round(end, 3) for end in wilson(0.5, 10)]
-    [0.312, 0.688]
-    """
-    z = Z
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def student(free: int) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salessim.calibrate.estimates import DIGITS, LEVEL, Notes, Parameter, Z, student, wilson
+from salessim.calibrate.estimates import DIGITS, Notes, Parameter, student
 from salessim.crm import Tables
 from salessim.errors import DataError
 from salessim.formats import percent
+from salessim.intervals import LEVEL, Z, wilson
 from salessim.model import DealSize, Market, OpenDeal, Scenario, Seasonality, Segment, Source, Stage
 
 __all__ = ["level_doubt", "month_factors_of", "open_deals_of", "segment_of"]
@@ -276,7 +277,8 @@ def _stage(
     error = float(errors[-1]) if moved and len(errors) else math.nan
     # Wilson's interval with as many deals as the standard error of the censored estimate stands for
     settled = not (error > 0 and 0 < conversion < 1)
-    low, high = wilson(conversion, n if settled else max(conversion * (1 - conversion) / error**2, 1.0))
+    size = n if settled else max(conversion * (1 - conversion) / error**2, 1.0)
+    low, high = (float(end) for end in wilson(conversion * size, size)[1:])
     unsettled = max(1 - moving.sum() - losing.sum(), 0.0)
     note = f"{moved:,} moved on, {lost:,} lost, {still:,} still there"
     if moved:

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import special
 
 from salessim import formats
+from salessim.intervals import LEVEL, wilson
 from salessim.measures.coverage import INCOMPLETE
 from salessim.measures.entry import CLOSED, CREATED, CYCLE, WON, Estimator, Measure
-from salessim.measures.estimates import LEVEL, wilson
 from salessim.measures.selection import DEAL_CUTS, Selection, noted, without_value
 
 if TYPE_CHECKING:

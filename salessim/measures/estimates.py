@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import special
 
 from salessim.errors import DataError
+from salessim.intervals import LEVEL, wilson
 
 __all__ = [
     "LEVEL",
@@ -24,11 +25,7 @@ __all__ = [
     "median_rank",
     "share_estimate",
     "t_half",
-    "wilson",
 ]
-
-#: Every interval holds the true figure in 80 % of cases: P10 to P90.
-LEVEL = 0.80
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,25 +44,6 @@ class Estimate:
     low: float
     high: float
     n: int
-
-
-def wilson(successes: Floats, n: Floats) -> tuple[Floats, Floats, Floats]:
-    """Share with Wilson's interval, elementwise; NaN where n is 0.
-
-    >>> [part.round(3).tolist() for part in wilson(np.array([20.0]), np.array([100.0]))]
-    [[0.2], [0.154], [0.256]]
-    """
-    z = float(special.ndtri(0.5 + LEVEL / 2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = successes / n
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # rounding must not put a share of 0 or 1 outside its own interval
-    return (
-        share,
-        np.minimum(np.maximum(centre - half, 0), share),
-        np.maximum(np.minimum(centre + half, 1), share),
-    )
 
 
 def t_half(n: Floats, deviation: Floats) -> Floats:

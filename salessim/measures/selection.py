@@ -15,6 +15,7 @@ import pandas as pd
 
 from salessim import formats
 from salessim.crm.quotas import managers_with_team_quota
+from salessim.intervals import wilson
 from salessim.measures.coverage import (
     END_GRACE_DAYS,
     LeftCut,
@@ -23,7 +24,7 @@ from salessim.measures.coverage import (
     left_cut,
     quarter_labels,
 )
-from salessim.measures.estimates import Floats, median_rank, t_half, wilson
+from salessim.measures.estimates import Floats, median_rank, t_half
 from salessim.periods import Quarter, quarter_of
 
 if TYPE_CHECKING:

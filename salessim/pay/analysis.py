@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from salessim.errors import PlanError
+from salessim.intervals import Z
 from salessim.pay.payout import Payout, measured
 from salessim.pay.plan import PayPlan, RolePay
 from salessim.pay.schedule import accelerators, compiled, rate_before_quota
@@ -34,9 +34,6 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Half width of an 80 % interval in standard errors.
-_Z80 = float(special.ndtri(0.9))
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,12 @@ class Distribution:
     @property
     def mean_low(self) -> float:
         """Lower end of the 80 % interval of the mean."""
-        return self.mean - _Z80 * self.standard_error
+        return self.mean - Z * self.standard_error
 
     @property
     def mean_high(self) -> float:
         """Upper end of the 80 % interval of the mean."""
-        return self.mean + _Z80 * self.standard_error
+        return self.mean + Z * self.standard_error
 
     @classmethod
     def of(cls, values: FloatArray) -> Distribution:

@@ -18,6 +18,7 @@ from salessim import formats
 from salessim.documents import Part
 from salessim.engine import Outcome, SampledOutcome, simulate
 from salessim.errors import PlanError, listed
+from salessim.intervals import wilson
 from salessim.model import Share
 from salessim.plans.quota import BAND, QuotaPlan, period_quotas
 
@@ -39,9 +40,6 @@ Case = Literal["healthy", "too hard", "too easy", "few carry the team", "quotas 
 
 #: The five cases of [B2].
 CASES: tuple[Case, ...] = get_args(Case)
-
-#: Level of the intervals: P10 to P90.
-LEVEL = 0.80
 
 #: Shares that should be equal may differ by rounding.
 TOLERANCE = 1e-9
@@ -373,11 +371,8 @@ def _top_fifth(booked: FloatArray, asked: FloatArray) -> tuple[FloatArray, Float
 
 
 def _wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share."""
-    from scipy.stats import binomtest
-
-    ends = binomtest(successes, n).proportion_ci(confidence_level=LEVEL, method="wilson")
-    return float(ends.low), float(ends.high)
+    _, low, high = wilson(successes, n)
+    return float(low), float(high)
 
 
 def _evidence(found: Contrast) -> str:

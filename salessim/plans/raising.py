@@ -22,6 +22,7 @@ from salessim import formats
 from salessim.documents import Part
 from salessim.engine import SampledOutcome, simulate
 from salessim.errors import PlanError, listed
+from salessim.intervals import wilson
 from salessim.model import NonNegative, Rep, Scenario, Seasonality, Share, Source, Whole
 from salessim.plans.levers import with_lever
 from salessim.plans.quota import QuotaPlan, quota_for_share, quotas
@@ -53,9 +54,6 @@ COLUMNS: dict[MarginIs, str] = {
     "mean attainment of those who exceed": "mean_of_those",
     "team total": "team_total",
 }
-
-#: Level of the intervals: P10 to P90.
-LEVEL = 0.80
 
 #: Shares and attainments that should be equal may differ by rounding.
 TOLERANCE = 1e-9
@@ -501,14 +499,12 @@ def _fires(rule: RaiseRule, figures: QuarterFigures, margin_is: MarginIs) -> Boo
 
 def _share_firing(rule: RaiseRule, figures: QuarterFigures) -> dict[str, object]:
     """Share of histories in which the rule fires at least once, with its interval and sample size."""
-    from scipy.stats import binomtest
-
     fires = np.asarray(_fires(rule, figures, rule.margin_is).any(axis=-1))
-    ends = binomtest(int(fires.sum()), len(fires)).proportion_ci(confidence_level=LEVEL, method="wilson")
+    share, low, high = wilson(fires.sum(), len(fires))
     return {
-        "fires": float(fires.mean()),
-        "low": float(ends.low),
-        "high": float(ends.high),
+        "fires": float(share),
+        "low": float(low),
+        "high": float(high),
         "histories": len(fires),
     }
 

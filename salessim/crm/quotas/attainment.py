@@ -20,6 +20,7 @@ from salessim.crm.quotas.labels import DATE_FORMATS, days_of, frequency_of, ordi
 from salessim.crm.quotas.rollups import rollups_of_hierarchy
 from salessim.crm.quotas.rules import SLIPPED_DIGIT
 from salessim.errors import DataError, listed
+from salessim.intervals import wilson
 
 __all__ = [
     "ATTAINMENT_COLUMNS",
@@ -252,8 +253,6 @@ def attainment_by_period(table: pd.DataFrame, *, band: tuple[float, float] = (0.
     >>> found["note"].iat[0]
     '10 reps: too few to judge, the 80 % interval 50 % to 85 % covers the whole band'
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     lower, upper = band
     if not 0 <= lower < upper <= 1:
         raise DataError(f"band is {lower:g} to {upper:g}; it must rise and lie within 0 to 1")
@@ -268,7 +267,7 @@ def attainment_by_period(table: pd.DataFrame, *, band: tuple[float, float] = (0.
                 (period, 0, 0, *[math.nan] * 5, False, f"{len(rows)} with quota, nobody judged: {why}")
             )
             continue
-        low, high = proportion_confint(attaining, reps, alpha=0.2, method="wilson")
+        low, high = (float(end) for end in wilson(attaining, reps)[1:])
         share = attaining / reps
         span = f"the 80 % interval {formats.percent(low)} to {formats.percent(high)}"
         people = f"{reps} rep{'' if reps == 1 else 's'}"
@@ -289,7 +288,7 @@ def attainment_by_period(table: pd.DataFrame, *, band: tuple[float, float] = (0.
             note += f"; {idle} without any sales counted as not attaining"
         lines.append(
             (
-                period, reps, attaining, share, float(low), float(high), float(judged.mean()),
+                period, reps, attaining, share, low, high, float(judged.mean()),
                 float(judged.median()), lower <= share <= upper, note,
             )
         )  # fmt: skip
