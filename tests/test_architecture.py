@@ -20,7 +20,7 @@ LAYERS = (
     ("model",),
     ("engine", "crm"),
     ("plans", "calibrate", "allocation"),
-    ("pay",),
+    ("pay", "studies"),
     ("library", "measures"),
     ("charts",),
     ("briefing", "book"),

@@ -29,7 +29,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import ndtr
 
 from salessim.engine.outcome import Outcome, counted
-from salessim.engine.rates import OpenDeals, Rates, moments, rates_of
+from salessim.engine.rates import OpenDeals, Rates, moments, rates_of, shock_covariance
 from salessim.model import DealSize, Scenario
 
 __all__ = ["ExactOutcome", "deal_size_on_grid"]
@@ -107,13 +107,19 @@ class _Grid:
         return np.concatenate([summed[..., :1], steps], axis=-1)
 
 
-@dataclass(frozen=True)
 class _Law:
     """Bookings in one period of a rep, or of the team: chance to book less than each point."""
 
-    points: FloatArray  # (points,)
-    below: FloatArray  # (node, points): given the shock
-    mixed: FloatArray  # (points,): over all shocks
+    def __init__(self, grid: _Grid, transform: ComplexArray, weights: FloatArray) -> None:
+        """``transform``: of the law given each shock, (node, frequency); ``weights``: of the nodes."""
+        self.points = grid.points  # (points,)
+        self.mixed = grid.below(grid.law(weights @ transform))  # (points,): over all shocks
+        self._grid, self._transform = grid, transform
+
+    @cached_property
+    def below(self) -> FloatArray:
+        """The same given each shock, (node, points); worked out only where reps are counted together."""
+        return self._grid.below(self._grid.law(self._transform))
 
     def quantiles(self, probabilities: Sequence[float]) -> FloatArray:
         """Smallest amounts that are not exceeded with each probability, shape (probabilities,)."""
@@ -139,12 +145,14 @@ class ExactOutcome(Outcome):
     """Bookings solved without randomness; every figure is free of sampling error."""
 
     engine = "exact"
-    why = "no limit on open deals per rep and no path-dependent rule: solved exactly, without sampling error"
     trials = None
     seed = None
 
-    def __init__(self, scenario: Scenario, *, rates: Rates | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, *, rates: Rates | None = None, why: str = "solved exactly, as asked for"
+    ) -> None:
         super().__init__(scenario)
+        self.why = why
         self.rates = rates_of(scenario) if rates is None else rates
         self._deals_of: list[list[OpenDeals]] = [[] for _ in self.reps]
         for deal in self.rates.open_deals:
@@ -156,7 +164,13 @@ class ExactOutcome(Outcome):
         return moments(self.rates, self.scenario, self.quarters_of(period)).mean
 
     def chance_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
-        return np.asarray(self._reps(period).weights @ self._chances(amounts, period))
+        solved = self._reps(period)
+        values = np.broadcast_to(np.asarray(amounts, dtype=np.float64), (len(self.reps),))
+        chances = np.empty(len(values))
+        for number, law in enumerate(solved.laws):
+            alike = solved.which == number
+            chances[alike] = 1 - np.interp(values[alike], law.points, law.mixed)
+        return np.where(np.isnan(values), np.nan, np.where(values > 0, chances, 1.0))
 
     def number_at_least(self, amounts: npt.ArrayLike, period: str) -> FloatArray:
         chances = self._chances(amounts, period)
@@ -331,8 +345,7 @@ class ExactOutcome(Outcome):
         product = np.prod([own[heard] ** times for (_, times), own in zip(reps, opened, strict=True)], axis=0)
         transform: ComplexArray = np.zeros((len(nodes), sizes.shape[1]), dtype=np.complex128)
         transform[:, heard] = np.exp(logs) * product
-        below = grid.below(grid.law(transform))
-        return _Law(grid.points, below, np.asarray(weights @ below))
+        return _Law(grid, transform, weights)
 
     def _alike(self, rep: int, quarters: list[int]) -> tuple[object, ...]:
         """Reps with the same key have the same law of bookings."""
@@ -359,8 +372,8 @@ class ExactOutcome(Outcome):
         rates = self.rates
         by_arrival = rates.skill_mean[rep] * rates.wins[rep][..., quarters].sum(axis=2)  # (segment, a)
         level = by_arrival.sum(axis=1)
-        concentration = np.sqrt((by_arrival**2).sum(axis=1)) / np.where(level > 0, level, 1.0)
-        variance = np.log1p((rates.shock_cv * concentration) ** 2) + np.log1p(rates.level_cv**2)  # (segment,)
+        spread = ((by_arrival @ shock_covariance(rates)) * by_arrival).sum(axis=1)  # of the arrivals' factor
+        variance = np.log1p(spread / np.where(level > 0, level, 1.0) ** 2) + np.log1p(rates.level_cv**2)
         factor = np.exp(np.sqrt(variance) * nodes[:, None] - variance / 2)  # (node, segment)
         exponent = (level * factor) @ (sizes - 1)
         if rates.skill_cv[rep] > 0:

@@ -15,18 +15,23 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from salessim.model import Scenario, Segment
+from salessim.engine.journey import followed, lane_of, open_deal, won_by_week
+from salessim.model import Scenario, Segment, Source
 from salessim.periods import MONTH_OF_WEEK, WEEKS_PER_QUARTER
 
 __all__ = [
     "Moments",
     "OpenDeals",
     "Rates",
+    "leads_by_source",
     "moments",
     "month_shares",
     "rates_of",
+    "shock_covariance",
+    "time_to_win",
     "weekly_leads",
     "win_chances",
+    "win_law",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,6 +58,7 @@ class Rates:
     skill_mean: FloatArray  # (rep,)
     skill_cv: FloatArray  # (rep,)
     shock_cv: float
+    shock_persistence: float
     level_cv: float
     open_deals: tuple[OpenDeals, ...]
 
@@ -62,29 +68,91 @@ def weekly_leads(scenario: Scenario) -> FloatArray:
 
     Weeks run over ``scenario.calendar.worked_periods()``. Inbound leads are a team total shared out by
     ramped capacity: a hire takes a share and adds none. Self-sourced leads grow with capacity. A week with
-    nobody in the segment has no leads.
+    nobody in the segment has no leads. Where stages name roles, leads go to the role of the first stage.
     """
+    return np.stack([sum(sources[1:], sources[0]) for sources in leads_by_source(scenario)], axis=1)
+
+
+def leads_by_source(scenario: Scenario) -> list[list[FloatArray]]:
+    """Expected leads of every source before skill and shock: for each segment a list with an array (reps,
+    weeks) for each of its sources (one of zeros where it has none)."""
     quarters = scenario.calendar.worked_periods()
     capacity = scenario.capacity(quarters)
-    leads = np.zeros((len(capacity), len(scenario.segments), capacity.shape[1]))
-    for index, segment in enumerate(scenario.segments):
-        focus = np.array(
-            [1.0 if rep.segments is None else rep.segments.get(segment.name, 0.0) for rep in scenario.team()]
-        )
-        working = capacity * focus[:, None]  # (rep, week)
+    found = []
+    for segment in scenario.segments:
+        working = capacity * focus_of(scenario, segment)[:, None]  # (rep, week)
         everyone = working.sum(axis=0)
-        for source in segment.sources:
-            if source.kind == "inbound":
-                leads[:, index] += source.leads_per_week * working / np.where(everyone > 0, everyone, 1.0)
-            else:
-                leads[:, index] += source.leads_per_week * working
-        leads[:, index] *= segment.seasonality.factors(quarters)
-    return leads
+        share = working / np.where(everyone > 0, everyone, 1.0)
+        rates = source_rates(scenario, segment)
+        found.append(
+            [
+                rate * (working if source.kind == "self-sourced" else share)
+                for source, rate in zip(segment.sources, rates, strict=True)
+            ]
+            or [np.zeros_like(working)]
+        )
+    return found
 
 
-def time_to_win(segment: Segment) -> FloatArray:
-    """Law of the total time from lead to win, shape (weeks,): the convolution of the stages' laws."""
-    return reduce(np.convolve, [stage.dwell_shares() for stage in segment.stages])
+def focus_of(scenario: Scenario, segment: Segment, *, stage: int = 0) -> FloatArray:
+    """Leads that each rep gets in a segment relative to an average rep, shape (reps,): 0 for those who do
+    not work the stage at which leads come in."""
+    worked_by = segment.stages[stage].role
+    return np.array(
+        [
+            0.0
+            if worked_by not in (None, rep.role)
+            else (1.0 if rep.segments is None else rep.segments.get(segment.name, 0.0))
+            for rep in scenario.team()
+        ]
+    )
+
+
+def source_rates(scenario: Scenario, segment: Segment) -> list[FloatArray]:
+    """Leads per week of each source with season and customers lost, (weeks,) each: of the team, or of a fully
+    ramped rep where they are self-sourced."""
+    quarters = scenario.calendar.worked_periods()
+    season = segment.seasonality.factors(quarters)
+    before = (len(quarters) - scenario.calendar.quarters) * WEEKS_PER_QUARTER
+    years = np.maximum(np.arange(len(season)) - before, 0) / 52
+    churn = 0.0 if segment.customers is None else segment.customers.churn_per_year
+    left = (1 - churn) ** years  # customers of today who are still there
+    return [
+        source.leads_per_week * season * (left if source.kind == "existing customers" else 1.0)
+        for source in segment.sources
+    ]
+
+
+def time_to_win(segment: Segment, source: Source | None = None) -> FloatArray:
+    """Law of the total time from lead to win of a plain funnel, shape (weeks,): the convolution of the
+    stages' laws."""
+    factor = 1.0 if source is None else source.cycle_factor
+    return reduce(np.convolve, [stage.dwell_shares(factor=factor) for stage in segment.stages])
+
+
+def win_law(segment: Segment, source: Source | None = None, *, weeks: int) -> FloatArray:
+    """Chance that a lead is won so many weeks after its arrival, shape (weeks,); its sum is the chance to be
+    won within that time. ``source``: whose conversions and times are used; left out: the segment's.
+
+    >>> from salessim.library import example_scenario
+    >>> segment = example_scenario().segments[0]
+    >>> law = win_law(segment, weeks=200)
+    >>> bool(abs(law.sum() / segment.close_probabilities()[0] - 1) < 1e-6)
+    True
+    """
+    if not segment.is_linear:
+        return won_by_week(segment, source, weeks=weeks)
+    law = segment.close_probabilities(source)[0] * time_to_win(segment, source)
+    return np.pad(law, (0, max(weeks - len(law), 0)))[:weeks]
+
+
+def shock_covariance(rates: Rates) -> FloatArray:
+    """Covariance of the market shocks of the arrival quarters, shape (arrival quarters, arrival quarters):
+    lognormal factors with mean 1 whose logarithms correlate with persistence to the power of the distance."""
+    quarters = np.arange(len(rates.worked))
+    apart = np.abs(quarters[:, None] - quarters)
+    # 0 to the power 0 is 1: without persistence only a quarter correlates with itself
+    return np.asarray(np.expm1(np.log1p(rates.shock_cv**2) * rates.shock_persistence**apart))
 
 
 def rates_of(scenario: Scenario) -> Rates:
@@ -104,6 +172,7 @@ def rates_of(scenario: Scenario) -> Rates:
             [scenario.market.skill_cv if rep.skill_cv is None else rep.skill_cv for rep in team]
         ),
         shock_cv=scenario.market.shock_cv,
+        shock_persistence=scenario.market.shock_persistence,
         level_cv=scenario.market.level_cv,
         open_deals=_open_deals(scenario),
     )
@@ -127,18 +196,22 @@ def month_shares(scenario: Scenario) -> FloatArray:
 
 def _expected_wins(scenario: Scenario, edges: npt.NDArray[np.int64]) -> FloatArray:
     """Expected wins by rep, segment, quarter of arrival, and span of weeks of the horizon between edges."""
-    leads = weekly_leads(scenario)
-    worked = len(scenario.calendar.worked_periods())
+    by_source = leads_by_source(scenario)
+    weeks = np.arange(by_source[0][0].shape[1])
+    worked = len(weeks) // WEEKS_PER_QUARTER
     before = (worked - len(scenario.calendar.periods())) * WEEKS_PER_QUARTER
-    weeks = np.arange(leads.shape[2])
-    wins = np.zeros((*leads.shape[:2], worked, len(edges) - 1))
+    # [k]: weeks until an edge for a lead that arrives in a week
+    waited = np.clip(before + edges[None, :] - weeks[:, None], 0, len(weeks))
+    wins = np.zeros((len(scenario.team()), len(scenario.segments), worked, len(edges) - 1))
     for index, segment in enumerate(scenario.segments):
-        won_within = np.append(0.0, np.cumsum(time_to_win(segment)))  # [k]: share won in fewer than k weeks
-        waited = np.clip(before + edges[None, :] - weeks[:, None], 0, len(won_within) - 1)
-        falls_in = np.diff(won_within[waited], axis=1)  # (week of arrival, span of the win)
-        by_week = leads[:, index, :, None] * falls_in
-        chance = segment.close_probabilities()[0]
-        wins[:, index] = chance * by_week.reshape(len(leads), worked, WEEKS_PER_QUARTER, -1).sum(axis=2)
+        for source, leads in zip(segment.sources, by_source[index], strict=False):
+            won_within = np.append(0.0, np.cumsum(win_law(segment, source, weeks=len(weeks))))
+            falls_in = np.diff(won_within[waited], axis=1)  # (week of arrival, span of the win)
+            by_quarter = leads.reshape(len(leads), worked, WEEKS_PER_QUARTER)
+            # not by matrix products, whose last digits may depend on how many reps there are
+            wins[:, index] += np.einsum(
+                "raw,awq->raq", by_quarter, falls_in.reshape(worked, WEEKS_PER_QUARTER, -1)
+            )
     return wins
 
 
@@ -177,7 +250,7 @@ def moments(rates: Rates, scenario: Scenario, quarters: list[int]) -> Moments:
     luck = (wins.sum(axis=2) * (sizes**2).sum(axis=1)).sum(axis=1)
     skill = mean**2 * rates.skill_cv**2
     # skill, shocks and level multiply: E[(skill · Σ shock · level)²] less the square of the mean
-    square = mean**2 + rates.shock_cv**2 * (amount**2).sum(axis=1)
+    square = mean**2 + ((amount @ shock_covariance(rates)) * amount).sum(axis=1)
     whole = luck + square * (1 + rates.level_cv**2) * (1 + rates.skill_cv**2) - mean**2
     market = np.maximum(whole - luck - skill, 0.0)
     opened = np.zeros_like(mean)
@@ -215,6 +288,11 @@ def win_chances(segment: Segment, *, stage: str, weeks_in_stage: int, weeks: int
     [0.0, 0.0, 0.0]
     """
     index = segment.stage_index(stage)
+    if not segment.is_linear:
+        lane = lane_of(segment, weeks=weeks + weeks_in_stage + 2)
+        return followed(
+            lane, open_deal(segment, lane, stage=index, weeks_in_stage=weeks_in_stage), weeks=weeks
+        )
     conversion = segment.conversions()[index]
     moving, losing = (segment.stages[index].dwell_shares(lost=lost) for lost in (False, True))
     # a deal that is w weeks old can still leave in week w+1, w+2, …: week 0 to w have passed

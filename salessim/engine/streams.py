@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["generator", "uniforms"]
+__all__ = ["generator"]
 
 
 def generator(seed: int, *name: object) -> np.random.Generator:
@@ -26,19 +25,3 @@ def generator(seed: int, *name: object) -> np.random.Generator:
     text = "\x1f".join(str(part) for part in (seed, *name))
     key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
     return np.random.Generator(np.random.Philox(key=key))
-
-
-def uniforms(seed: int, *name: object, start: int, stop: int) -> npt.NDArray[np.float64]:
-    """Numbers ``start`` to ``stop`` of a stream, uniform on [0, 1), shape (stop - start,).
-
-    ``start`` must be a multiple of 4 (Philox makes four numbers per step), so that trials can be worked
-    off in chunks of any size without changing a single number.
-
-    >>> whole = uniforms(1, "skill", "Rep 1", start=0, stop=12)
-    >>> bool((whole[8:] == uniforms(1, "skill", "Rep 1", start=8, stop=12)).all())
-    True
-    """
-    assert start % 4 == 0, start
-    source = generator(seed, *name)
-    source.bit_generator.advance(start // 4)  # type: ignore[attr-defined]
-    return source.random(stop - start)

@@ -1,74 +1,44 @@
 """The thinning engine: Monte Carlo of the law that the exact engine solves, for whole paths to look at.
 
 Wins are drawn, never leads: a Poisson stream of leads thinned by conversions is a Poisson stream of wins.
-Every number comes from a uniform of a named stream, turned into a count or an amount by its inverse
-distribution function. On one seed the results are therefore monotone (more leads, a better conversion, a
-faster ramp never lose bookings), comparisons of scenarios run on the same luck, and a rep's results do not
-depend on who else is in the team (as long as inbound leads are not shared anew).
+Every number comes from a uniform that depends on its name (seed, purpose, rep, …) and the trial alone, turned
+into a count or an amount by its inverse distribution function. On one seed the results are therefore monotone
+(more leads, a better conversion, a faster ramp never lose bookings), comparisons of scenarios run on the same
+luck, and a rep's results do not depend on who else is in the team (as long as inbound leads are not shared
+anew).
 
-NumPy's own Poisson sampler would not do: with the same seed, means 8 and 8.4 give unrelated counts.
+NumPy's own Poisson sampler would not do: with the same seed, means 8 and 8.4 give unrelated counts. The loop
+over trials is compiled (``thinning_kernels``) and works on chunks that fit in the cache, one per thread.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincinv, ndtri
+from scipy.special import ndtri
 
 from salessim.engine.outcome import Outcome, counted
-from salessim.engine.rates import Rates, month_shares, rates_of
-from salessim.engine.streams import uniforms
-from salessim.errors import EngineError
+from salessim.engine.rates import month_shares, rates_of
+from salessim.errors import EngineError, listed
 from salessim.model import DealSize, Scenario
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["SampledOutcome", "deal_amounts", "poisson_counts", "sample"]
+__all__ = ["SampledOutcome", "deal_amounts", "sample", "team_bookings"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+Play = Callable[[npt.NDArray[np.int32], FloatArray], None]
 
-CHUNK = 4096
+#: How the luck of the trials is drawn.
+Draws = Literal["random", "antithetic", "Sobol"]
 
-
-def poisson_counts(chance: FloatArray, mean: FloatArray) -> IntArray:
-    """Poisson counts by inverse distribution function: monotone in the mean and in the uniform.
-
-    >>> poisson_counts(np.array([0.0, 0.5, 0.999]), np.array([3.0, 3.0, 3.0])).tolist()
-    [0, 3, 10]
-    >>> poisson_counts(np.array([0.5]), np.array([800.0])).tolist()  # large means start near the answer
-    [800]
-    """
-    counts = np.zeros(chance.shape, dtype=np.int64)
-    large = mean > 500  # exp(-mean) would underflow
-    if large.any():
-        from scipy.special import pdtr
-
-        guess = np.maximum(np.round(mean[large] + np.sqrt(mean[large]) * ndtri(chance[large])), 0)
-        guess = np.where(np.isfinite(guess), guess, 0)
-        while (low := pdtr(guess, mean[large]) <= chance[large]).any():
-            guess = guess + low
-        while (high := (guess > 0) & (pdtr(guess - 1, mean[large]) > chance[large])).any():
-            guess = guess - high
-        counts[large] = guess.astype(np.int64)
-    term = np.where(large, 1.0, np.exp(-np.minimum(mean, 500)))
-    below = term.copy()
-    searching = np.flatnonzero((chance >= below) & ~large)
-    number = 0
-    while len(searching):
-        number += 1
-        term[searching] *= mean[searching] / number
-        below[searching] += term[searching]
-        counts[searching] = number
-        # the sum of the terms can stop a rounding error short of a chance close to 1
-        unfinished = (chance[searching] >= below[searching]) & (term[searching] > 1e-18)
-        searching = searching[unfinished | ((number < mean[searching]) & (term[searching] <= 1e-18))]
-    return counts
+CHUNK = 512
 
 
 def deal_amounts(size: DealSize) -> Callable[[FloatArray], FloatArray]:
@@ -99,6 +69,7 @@ def sample(
     threads: int = 1,
     chunk: int = CHUNK,
     by_month: bool = False,
+    draws: Draws = "random",
 ) -> SampledOutcome:
     """Simulate a scenario many times.
 
@@ -107,116 +78,149 @@ def sample(
         trials: number of simulated horizons, at least 1.
         seed: the same seed gives the same numbers, whatever ``threads`` and ``chunk`` are.
         threads: how many chunks are worked on at once.
-        chunk: trials per chunk, a multiple of 4; sets memory, not results.
+        chunk: trials per chunk; sets memory, not results.
         by_month: also keep what each month of a quarter brought; the quarters stay as they are.
+        draws: "random"; "antithetic", where every other trial has the opposite luck of the one before it; or
+            "Sobol", where market, skill and numbers of wins come from a scrambled Sobol sequence that fills
+            all possible years evenly (amounts stay random), best with a power of 2 trials. Trials are then
+            not independent: the spread between trials no longer says how sure a mean is. A Sobol sequence
+            depends on the number of reps, so that one more rep changes the luck of all.
+
+    Raises:
+        EngineError: for numbers below 1, or a team too large for a Sobol sequence.
+
+    >>> from salessim.library import example_scenario
+    >>> outcome = sample(example_scenario(), trials=100, seed=1)
+    >>> outcome.bookings.shape == (100, len(outcome.reps), len(outcome.periods))
+    True
     """
-    if trials < 1:
-        raise EngineError(f"trials is {trials}; it must be 1 or more")
-    if chunk < 4 or chunk % 4:
-        raise EngineError(f"chunk is {chunk}; it must be a positive multiple of 4")
-    rates = rates_of(scenario)
-    reps, quarters = len(scenario.team()), scenario.calendar.quarters
-    parts = 3 if by_month else 1
-    shares = month_shares(scenario) if by_month else None
-    won = np.zeros((trials, reps, quarters, parts), dtype=np.int32)
-    bookings = np.zeros((trials, reps, quarters, parts))
+    shape = (trials, len(scenario.team()), scenario.calendar.quarters, 3 if by_month else 1)
+    _check(trials=trials, threads=threads, chunk=chunk)
+    won, bookings = np.empty(shape, dtype=np.int32), np.empty(shape)
 
-    def work(start: int) -> None:
-        stop = min(start + chunk, trials)
-        # a chunk always draws full steps of its streams; what is beyond the last trial is cut
-        drawn = start + -(-(stop - start) // 4) * 4
-        won_here, bookings_here = _trials(scenario, rates, shares, seed=seed, start=start, stop=drawn)
-        won[start:stop], bookings[start:stop] = won_here[: stop - start], bookings_here[: stop - start]
+    def keep(start: int, stop: int, play: Play) -> None:
+        play(won[start:stop], bookings[start:stop])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(0, trials, chunk)))
+    _in_chunks(
+        scenario, keep, trials=trials, seed=seed, threads=threads, chunk=chunk, by_month=by_month, draws=draws
+    )
     return SampledOutcome(scenario, won=won, bookings=bookings, seed=seed)
 
 
-def _trials(
-    scenario: Scenario, rates: Rates, shares: FloatArray | None, *, seed: int, start: int, stop: int
-) -> tuple[IntArray, FloatArray]:
-    """Trials ``start`` to ``stop``: counts and amounts of won deals, (trial, rep, quarter, part) each; parts
-    are the months where shares by month are given, else the quarter as one."""
-
-    def draw(*name: object) -> FloatArray:
-        return uniforms(seed, *name, start=start, stop=stop)
-
-    team, segments = scenario.team(), scenario.segments
-    quarters = [str(quarter) for quarter in scenario.calendar.periods()]
-    shock = np.ones((stop - start, len(rates.worked)))
-    if rates.shock_cv > 0:
-        spread = np.sqrt(np.log1p(rates.shock_cv**2))
-        for index, worked in enumerate(rates.worked):
-            shock[:, index] = np.exp(spread * ndtri(draw("market", worked)) - spread**2 / 2)
-    if rates.level_cv > 0:
-        spread = np.sqrt(np.log1p(rates.level_cv**2))
-        shock *= np.exp(spread * ndtri(draw("level")) - spread**2 / 2)[:, None]
-    amounts = [deal_amounts(segment.deal_size) for segment in segments]
-    shape = (stop - start, len(team), len(quarters), 1 if shares is None else 3)
-    won, bookings = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    for r, rep in enumerate(team):
-        skill = np.full(stop - start, rates.skill_mean[r])
-        if rates.skill_cv[r] > 0:
-            skill_shape = 1 / rates.skill_cv[r] ** 2
-            skill *= gammaincinv(skill_shape, draw("skill", rep.name)) / skill_shape
-        for s, segment in enumerate(segments):
-            means = (shock @ rates.wins[r, s]) * skill[:, None]  # (trial, quarter)
-            for q, quarter in enumerate(quarters):
-                if rates.wins[r, s, :, q].sum() == 0:
-                    continue
-                name = (rep.name, segment.name, quarter)
-                counts = poisson_counts(draw("wins", *name), np.ascontiguousarray(means[:, q]))
-                deals, booked = won[:, r, q], bookings[:, r, q]  # (trial, part)
-                edges = None if shares is None else np.cumsum(shares[r, s, q])[:-1]
-                if edges is None:
-                    deals[:, 0] += counts
-                cell = np.zeros(len(counts))
-                # the k-th deal of a trial has streams of its own: one deal more changes none of the others
-                for k in range(int(counts.max(initial=0))):
-                    has = np.flatnonzero(counts > k)
-                    amount = amounts[s](draw("size", *name, k)[has])
-                    if edges is None:
-                        cell[has] += amount
-                    else:
-                        part = np.searchsorted(edges, draw("month", *name, k)[has], side="right")
-                        deals[has, part] += 1
-                        booked[has, part] += amount
-                if edges is None:
-                    booked[:, 0] += cell
-    _add_open_deals(rates, scenario, amounts, won, bookings, draw=draw)
-    return won, bookings
-
-
-def _add_open_deals(
-    rates: Rates,
+def team_bookings(
     scenario: Scenario,
-    amounts: list[Callable[[FloatArray], FloatArray]],
-    won: IntArray,
-    bookings: FloatArray,
     *,
-    draw: Callable[..., FloatArray],
+    trials: int,
+    seed: int,
+    threads: int = 1,
+    chunk: int = CHUNK,
+    draws: Draws = "random",
+) -> FloatArray:
+    """Simulate a scenario many times and keep only what the whole team booked.
+
+    The numbers are those of ``sample(…).bookings.sum(axis=1)`` on the same seed; memory grows with trials
+    and quarters alone, so that a million trials of a large team fit in a small machine.
+
+    Args:
+        scenario: the world.
+        trials: number of simulated horizons, at least 1.
+        seed: as for :func:`sample`, like the arguments that follow.
+        threads: how many chunks are worked on at once.
+        chunk: trials per chunk.
+        draws: "random", "antithetic" or "Sobol".
+
+    Returns:
+        Bookings in currency, shape (trial, period).
+
+    >>> from salessim.library import example_scenario
+    >>> totals = team_bookings(example_scenario(), trials=100, seed=1)
+    >>> bool((totals == sample(example_scenario(), trials=100, seed=1).bookings.sum(axis=1)).all())
+    True
+    """
+    _check(trials=trials, threads=threads, chunk=chunk)
+    reps, quarters = len(scenario.team()), scenario.calendar.quarters
+    totals = np.empty((trials, quarters))
+
+    def keep(start: int, stop: int, play: Play) -> None:
+        shape = (stop - start, reps, quarters, 1)
+        bookings = np.empty(shape)
+        play(np.empty(shape, dtype=np.int32), bookings)
+        totals[start:stop] = bookings[..., 0].sum(axis=1)
+
+    _in_chunks(
+        scenario, keep, trials=trials, seed=seed, threads=threads, chunk=chunk, by_month=False, draws=draws
+    )
+    return totals
+
+
+def _check(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise EngineError(f"{name} is {value}; it must be 1 or more")
+
+
+def _in_chunks(
+    scenario: Scenario,
+    keep: Callable[[int, int, Play], None],
+    *,
+    trials: int,
+    seed: int,
+    threads: int,
+    chunk: int,
+    by_month: bool,
+    draws: Draws,
 ) -> None:
-    numbers: dict[int, int] = {}
-    team = scenario.team()
-    parts = won.shape[3]
-    for deal in rates.open_deals:
-        chances = deal.chances if parts == 1 else deal.by_month.ravel()
-        edges = np.cumsum(chances)
-        for _ in range(deal.deals):
-            number = numbers[deal.rep] = numbers.get(deal.rep, -1) + 1  # numbered within the rep
-            if edges[-1] == 0:
-                continue
-            owner = (team[deal.rep].name, number)
-            span = np.searchsorted(edges, draw("open deal", *owner), side="right")
-            has = np.flatnonzero(span < len(edges))
-            quarter, part = np.divmod(span[has], parts)
-            won[has, deal.rep, quarter, part] += 1
-            bookings[has, deal.rep, quarter, part] += (
-                amounts[deal.segment](draw("open deal size", *owner)[has])
-                if deal.amount is None
-                else deal.amount
-            )
+    """Play all trials, chunk by chunk: ``keep(start, stop, play)`` brings the arrays for trials ``start`` to
+    ``stop`` and calls ``play`` on them."""
+    from salessim.engine import thinning_kernels as kernels  # loads numba
+
+    if draws not in (allowed := get_args(Draws)):
+        raise EngineError(f"draws is {draws!r}; it must be {listed(allowed)}")
+    shares = month_shares(scenario) if by_month else None
+    drawn = kernels.drawn_from(scenario, rates_of(scenario), shares, seed=seed)
+    sequence = _sobol_points(kernels.dimensions(drawn), seed=seed) if draws == "Sobol" else None
+
+    def work(start: int, stop: int, points: FloatArray) -> None:
+        def play(won: npt.NDArray[np.int32], bookings: FloatArray) -> None:
+            kernels.play(drawn, start, points, draws == "antithetic", won, bookings)
+
+        keep(start, stop, play)
+
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[None]] = deque()
+        for start in range(0, trials, chunk):
+            stop = min(start + chunk, trials)
+            # a sequence is made in its order, and only as far ahead as it is needed
+            points = np.empty((stop - start, 0)) if sequence is None else sequence(stop - start)
+            if len(running) > threads:
+                running.popleft().result()
+            running.append(pool.submit(work, start, stop, points))
+        for last in running:
+            last.result()
+
+
+def _sobol_points(dimensions: int, *, seed: int) -> Callable[[int], FloatArray]:
+    """Next points of a scrambled Sobol sequence, shape (points, dimensions), strictly between 0 and 1."""
+    from scipy.stats.qmc import Sobol  # slow to import
+
+    from salessim.engine.draws import key_of
+
+    if dimensions > Sobol.MAXDIM:
+        raise EngineError(
+            f"draws is 'Sobol', which offers {Sobol.MAXDIM:,} dimensions; the scenario needs {dimensions:,} "
+            "(one per rep, and one per rep, segment and quarter); take 'random' or 'antithetic'"
+        )
+    sequence = Sobol(dimensions, scramble=True, bits=32, rng=int(key_of(seed, "Sobol")))
+    # the first point by itself: scipy warns of any other first number that is not a power of 2
+    first = [sequence.random(1)]
+
+    def points(number: int) -> FloatArray:
+        ahead = [first.pop()] if first else []
+        missing = number - len(ahead)
+        found = np.concatenate([*ahead, sequence.random(missing)]) if missing else ahead[0]
+        return np.asarray(found + 2.0**-33)  # the middle of each cell, so that no chance is 0
+
+    return points
 
 
 class SampledOutcome(Outcome):

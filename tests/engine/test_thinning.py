@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tracemalloc
+import warnings
 from datetime import date
+from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import poisson
 
 from salessim.engine import HORIZON, SampledOutcome, simulate, simulate_history
-from salessim.engine.rates import rates_of
-from salessim.engine.thinning import poisson_counts, sample
+from salessim.engine.rates import rates_of, shock_covariance
+from salessim.engine.thinning import Draws, deal_amounts, sample, team_bookings
 from salessim.errors import EngineError
 from salessim.model import DealSize, Hire, OpenDeal, Ramp, Role, Scenario
 from tests.worlds import changed, one_stage_world, reference_world, with_conversion, with_leads
@@ -27,19 +29,6 @@ def small() -> Scenario:
 @pytest.fixture(scope="module")
 def sampled() -> SampledOutcome:
     return sample(reference_world(), trials=8_000, seed=11, threads=2)
-
-
-@given(
-    chance=st.floats(0, 1 - 1e-12),
-    mean=st.one_of(st.floats(0, 60), st.floats(400, 2_000)),
-)
-@settings(max_examples=300, deadline=None)
-def test_counts_are_the_inverse_of_the_poisson_law(chance: float, mean: float) -> None:
-    """The count of a uniform u is the smallest k whose distribution function exceeds u."""
-    count = int(poisson_counts(np.array([chance]), np.array([mean]))[0])
-    slack = 1e-12
-    assert poisson.cdf(count, mean) >= chance - slack
-    assert count == 0 or poisson.cdf(count - 1, mean) <= chance + slack
 
 
 # --- the law ----------------------------------------------------------------------------------------------
@@ -113,6 +102,66 @@ def test_open_deals_agree_with_the_exact_engine() -> None:
             assert abs(drawn.chance_at_least(amount, period)[0] - expected) < 4 * error + 1e-3
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        DealSize(mean=9_000.0, cv=4.0),
+        DealSize(amounts=(500.0, 4_000.0, 60_000.0), shares=(0.5, 0.4, 0.1)),
+        DealSize(mean=9_000.0, cv=0.0),
+    ],
+    ids=["heavy", "observed", "fixed"],
+)
+def test_every_law_of_deal_sizes_agrees_with_the_exact_engine(size: DealSize) -> None:
+    world = one_stage_world(leads_per_week=0.8, size=size, skill_cv=0.3, shock_cv=0.1)
+    exact, drawn = simulate(world), sample(world, trials=20_000, seed=5)
+    booked = drawn.bookings[:, 0, 0]
+    assert abs(booked.mean() - exact.expected_bookings("2026Q1")[0]) < 4 * booked.std() / np.sqrt(20_000)
+    for amount in (4_250.0, 13_250.0, 49_750.0, 120_250.0, 300_250.0):
+        expected = exact.chance_at_least(amount, "2026Q1")[0]
+        error = np.sqrt(expected * (1 - expected) / 20_000)
+        assert abs(drawn.chance_at_least(amount, "2026Q1")[0] - expected) < 4 * error + 1e-3
+
+
+def test_heavy_deal_sizes_settle() -> None:
+    """Mean and spread of single deals with cv 4, and the law far out in the tail."""
+    size = DealSize(mean=1_000.0, cv=4.0)
+    world = one_stage_world(leads_per_week=600.0, conversion=1.0, size=size, reps=1)
+    outcome = sample(world, trials=400, seed=2)  # 3.1 million deals
+    mean, deals = outcome.bookings.sum() / outcome.won.sum(), outcome.won.sum()
+    assert abs(mean - 1_000.0) < 4 * 4_000.0 / np.sqrt(deals)
+    # amounts of quarters with exactly one deal are single deals
+    rare = sample(changed(one_stage_world(leads_per_week=0.02, size=size)), trials=60_000, seed=2)
+    single = rare.bookings[rare.won == 1]
+    for chance in (0.01, 0.5, 0.99, 0.999):
+        share = (single <= deal_amounts(size)(np.array([chance]))[0]).mean()
+        assert abs(share - chance) < 4 * np.sqrt(chance * (1 - chance) / len(single))
+
+
+def test_shocks_persist_as_the_closed_variance_says() -> None:
+    world = one_stage_world(leads_per_week=30.0, shock_cv=0.2, quarters=4)
+    lasting = changed(world, market={**dict(world.market), "shock_persistence": 0.7})
+    for some in (world, lasting):
+        rates = rates_of(some)
+        wins = rates.wins[0, 0]  # (arrival quarter, quarter)
+        covariance = wins.T @ shock_covariance(rates) @ wins + np.diag(wins.sum(axis=0))
+        won = sample(some, trials=20_000, seed=6).won[:, 0].astype(float)
+        spread = np.sqrt(np.diag(covariance))
+        error = np.sqrt(2 / 20_000)
+        # products of lognormal numbers have somewhat heavier tails than normal ones
+        assert np.abs((np.cov(won.T) - covariance) / np.outer(spread, spread)).max() < 6 * error
+        total = won.sum(axis=1)
+        assert total.var() == pytest.approx(covariance.sum(), rel=6 * error)
+        assert abs(total.mean() - wins.sum()) < 4 * np.sqrt(covariance.sum() / 20_000)
+
+
+def test_persistence_changes_no_quarter_by_itself_nor_the_first_at_all(small: Scenario) -> None:
+    lasting = changed(small, market={**dict(small.market), "shock_persistence": 0.5})
+    before, after = sample(small, trials=4_000, seed=3), sample(lasting, trials=4_000, seed=3)
+    assert (before.bookings[:, :, 0] == after.bookings[:, :, 0]).all()
+    one, other = (outcome.bookings.sum(axis=1)[:, 2] for outcome in (before, after))
+    assert abs(one.mean() - other.mean()) < 4 * one.std() * np.sqrt(2 / 4_000)
+
+
 def test_a_history_deal_by_deal_has_the_wins_that_the_rates_say() -> None:
     """The slow second implementation: every lead walks through its stages by itself."""
     world = changed(reference_world(reps=8, newcomers=3), market={"shock_cv": 0.0, "skill_cv": 0.0})
@@ -182,23 +231,117 @@ def test_pairing_takes_most_of_the_noise_out_of_a_difference(small: Scenario) ->
     assert together < apart.std() / 4
 
 
-@pytest.mark.parametrize(("threads", "chunk"), [(2, 4096), (1, 64), (2, 100), (1, 1000)])
-def test_threads_and_chunks_do_not_change_a_number(small: Scenario, threads: int, chunk: int) -> None:
-    expected = sample(small, trials=333, seed=1)
-    again = sample(small, trials=333, seed=1, threads=threads, chunk=chunk)
+@pytest.mark.parametrize("draws", get_args(Draws))
+@pytest.mark.parametrize(("threads", "chunk"), [(2, 4096), (1, 64), (2, 101), (3, 1)])
+def test_threads_and_chunks_do_not_change_a_number(
+    small: Scenario, threads: int, chunk: int, draws: Draws
+) -> None:
+    expected = sample(small, trials=333, seed=1, draws=draws)
+    again = sample(small, trials=333, seed=1, draws=draws, threads=threads, chunk=chunk)
     assert (again.bookings == expected.bookings).all()
     assert (again.won == expected.won).all()
 
 
-def test_more_trials_begin_with_the_same_trials(small: Scenario) -> None:
-    few, many = sample(small, trials=101, seed=1), sample(small, trials=301, seed=1)
+@pytest.mark.parametrize("draws", get_args(Draws))
+def test_more_trials_begin_with_the_same_trials(small: Scenario, draws: Draws) -> None:
+    few, many = (sample(small, trials=trials, seed=1, draws=draws) for trials in (101, 301))
     assert (many.bookings[:101] == few.bookings).all()
+
+
+def test_an_open_deal_more_changes_none_of_the_others(small: Scenario) -> None:
+    deal = OpenDeal(rep="rep 1", segment="all", stage="stage 3", weeks_in_stage=2)
+    one, two = (changed(small, pipeline=(deal,) * number) for number in (1, 2))
+    none, before, after = (sample(world, trials=300, seed=7) for world in (small, one, two))
+    assert (before.won >= none.won).all()
+    assert (after.won >= before.won).all()
+    assert 0 < (before.won - none.won).sum() < (after.won - none.won).sum()
+    assert (after.bookings[:, [0, 2, 3]] == none.bookings[:, [0, 2, 3]]).all()
 
 
 def test_another_seed_is_another_sample(small: Scenario) -> None:
     one, other = (sample(small, trials=100, seed=seed).bookings.sum(axis=(1, 2)) for seed in (1, 2))
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.4
     assert (one != other).all()
+
+
+# --- opposite and evenly spread luck ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draws", ["antithetic", "Sobol"])
+def test_paired_and_even_luck_has_the_same_law(draws: Draws) -> None:
+    world = reference_world(reps=12, newcomers=3)
+    exact, drawn = simulate(world), sample(world, trials=8_192, seed=4, draws=draws)
+    for probability in (0.1, 0.5, 0.9):
+        amounts = exact.rep_quantiles([probability], "2026Q3")[0]
+        below = 1 - drawn.chance_at_least(amounts, "2026Q3").mean()
+        assert abs(below - probability) < 0.01
+        team = 1 - drawn.team_chance_at_least(exact.team_quantiles([probability], HORIZON), HORIZON)[0]
+        assert abs(team - probability) < 4 * np.sqrt(probability * (1 - probability) / 8_192)
+
+
+def test_every_other_antithetic_trial_has_opposite_luck(small: Scenario) -> None:
+    plain, paired_luck = (
+        sample(small, trials=2_000, seed=4),
+        sample(small, trials=2_000, seed=4, draws="antithetic"),
+    )
+    assert (paired_luck.bookings[::2] == plain.bookings[::2]).all()
+    totals = paired_luck.bookings.sum(axis=(1, 2))
+    assert np.corrcoef(totals[::2], totals[1::2])[0, 1] < -0.6
+
+
+@pytest.mark.parametrize("draws", ["antithetic", "Sobol"])
+def test_paired_and_even_luck_make_a_mean_surer(small: Scenario, draws: Draws) -> None:
+    mean = simulate(small).expected_bookings(HORIZON).sum()
+
+    def error(how: Draws) -> float:
+        means = [team_bookings(small, trials=256, seed=k, draws=how).sum(axis=1).mean() for k in range(24)]
+        return float(np.sqrt(np.mean((np.array(means) / mean - 1) ** 2)))
+
+    assert error(draws) < 0.7 * error("random")
+
+
+@pytest.mark.parametrize("draws", ["antithetic", "Sobol"])
+def test_more_leads_never_lose_bookings_with_any_luck(small: Scenario, draws: Draws) -> None:
+    before, after = (
+        sample(world, trials=300, seed=7, draws=draws) for world in (small, with_leads(small, 1.1))
+    )
+    assert (after.won >= before.won).all()
+    assert after.won.sum() > before.won.sum()
+
+
+def test_a_sobol_sequence_comes_without_a_warning_for_any_number_of_trials(small: Scenario) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sample(small, trials=100, seed=1, draws="Sobol", chunk=30).trials == 100
+
+
+def test_a_team_too_large_for_a_sobol_sequence_is_refused() -> None:
+    world = one_stage_world(reps=1_700, quarters=12)
+    with pytest.raises(EngineError, match="21,201 dimensions; the scenario needs 22,113"):
+        sample(world, trials=1, seed=1, draws="Sobol")
+
+
+# --- the team alone ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draws", get_args(Draws))
+def test_team_bookings_are_the_sums_over_reps(small: Scenario, draws: Draws) -> None:
+    whole = sample(small, trials=301, seed=9, draws=draws)
+    totals = team_bookings(small, trials=301, seed=9, draws=draws, threads=2, chunk=64)
+    assert totals.shape == (301, 4)
+    assert (totals == whole.bookings.sum(axis=1)).all()
+
+
+def test_team_bookings_hold_a_few_chunks_at_a_time() -> None:
+    world = reference_world()
+    tracemalloc.start()
+    try:
+        totals = team_bookings(world, trials=20_000, seed=9, threads=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    chunks = 2 * 512 * 50 * 4 * (8 + 4)
+    assert peak < totals.nbytes + chunks + 8e6  # all trials by rep would take 48 million bytes
 
 
 # --- the interface -----------------------------------------------------------------------------------------
@@ -212,13 +355,41 @@ def test_trials_come_as_a_labelled_dataset(small: Scenario) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trials", "chunk", "message"), [(0, 4, "trials is 0"), (4, 6, "multiple of 4"), (4, 0, "multiple of 4")]
+    ("numbers", "message"),
+    [
+        ({"trials": 0}, "trials is 0; it must be 1 or more"),
+        ({"trials": 4, "chunk": 0}, "chunk is 0"),
+        ({"trials": 4, "threads": 0}, "threads is 0"),
+    ],
 )
-def test_impossible_numbers_of_trials_are_refused(trials: int, chunk: int, message: str) -> None:
-    with pytest.raises(EngineError, match=message):
-        sample(one_stage_world(), trials=trials, seed=1, chunk=chunk)
+def test_impossible_numbers_are_refused(numbers: dict[str, int], message: str) -> None:
+    for run in (sample, team_bookings):
+        with pytest.raises(EngineError, match=message):
+            run(one_stage_world(), seed=1, **numbers)  # type: ignore[arg-type]
+
+
+def test_unknown_draws_are_refused() -> None:
+    with pytest.raises(EngineError, match="draws is 'magic'; it must be 'random', 'antithetic', 'Sobol'"):
+        sample(one_stage_world(), trials=1, seed=1, draws="magic")  # type: ignore[arg-type]
+
+
+def test_no_leads_are_no_wins() -> None:
+    outcome = sample(one_stage_world(leads_per_week=0.0, skill_cv=0.3, shock_cv=0.1), trials=50, seed=1)
+    assert not outcome.won.any()
+    assert not outcome.bookings.any()
+
+
+def test_numba_is_loaded_when_trials_are_drawn_and_not_before() -> None:
+    lines = [
+        "import sys",
+        "from salessim.engine import simulate",
+        "from salessim.library import example_scenario",
+        "simulate(example_scenario(), engine='exact')",
+        "assert 'numba' not in sys.modules",
+    ]
+    subprocess.run([sys.executable, "-c", "; ".join(lines)], check=True)
 
 
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(EngineError, match="'auto', 'exact' or 'thinning'"):
+    with pytest.raises(EngineError, match="'auto', 'exact', 'thinning' or 'flow'"):
         simulate(one_stage_world(), engine="magic")  # type: ignore[arg-type]

@@ -1,0 +1,44 @@
+"""Questions of a sales year, asked of the simulator."""
+
+from __future__ import annotations
+
+from salessim.studies.compare import Comparison, compare
+from salessim.studies.demand import (
+    NEW_LEADS,
+    LeadPlan,
+    MqlNorm,
+    lead_plan,
+    leads_to_hold,
+    mql_norm,
+    stage_norms,
+)
+from salessim.studies.hiring import HiringPlan, cost_of_delay, expected_capacity, hiring_plan
+from salessim.studies.outcome_measures import OUTCOME_MEASURES, OutcomeMeasure, by_trial, expected
+from salessim.studies.sensitivity import SENSITIVITY_LEVERS, SobolMeasure, sobol_indices, tornado
+from salessim.studies.sweep import Grid, sweep
+
+__all__ = [
+    "NEW_LEADS",
+    "OUTCOME_MEASURES",
+    "SENSITIVITY_LEVERS",
+    "Comparison",
+    "Grid",
+    "HiringPlan",
+    "LeadPlan",
+    "MqlNorm",
+    "OutcomeMeasure",
+    "SobolMeasure",
+    "by_trial",
+    "compare",
+    "cost_of_delay",
+    "expected",
+    "expected_capacity",
+    "hiring_plan",
+    "lead_plan",
+    "leads_to_hold",
+    "mql_norm",
+    "sobol_indices",
+    "stage_norms",
+    "sweep",
+    "tornado",
+]
