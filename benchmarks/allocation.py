@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from benchmarks.engines import seconds
+from benchmarks.timing import seconds
 from salessim.allocation import Allocation, Hierarchy, allocate, coverage, differences, trace
 
 LEVELS = ["region", "district", "manager", "rep"]

@@ -13,7 +13,7 @@ import platform
 import numpy as np
 import pandas as pd
 
-from benchmarks.engines import seconds
+from benchmarks.timing import seconds
 from salessim.engine.streams import generator
 from salessim.pay import (
     PayPlan,

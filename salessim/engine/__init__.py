@@ -90,7 +90,9 @@ def simulate(
             scenario, trials=trials, seed=seed, threads=threads, by_month=by_month, quotas=quotas, why=why
         )
     if flow_needed:
-        raise EngineError(f"the {engine} engine is not valid for scenario '{scenario.name}': {why}")
+        raise EngineError(
+            f"the {engine} engine is not valid for scenario '{scenario.name}': {why}; take 'flow' or 'auto'"
+        )
     if engine == "thinning":
         return sample(scenario, trials=trials, seed=seed, threads=_threads(threads), by_month=by_month)
     return ExactOutcome(scenario, why=why)

@@ -89,7 +89,7 @@ def chance_of_limit(scenario: Scenario) -> FloatArray:
             continue
         level = productivity[r][at_work] if limit.ramps else np.ones(int(at_work.sum()))
         if limit.open_deals is not None:
-            most = np.floor(limit.open_deals * level)
+            most = np.floor(limit.open_deals * level + 1e-9)
             reached = _negative_binomial_at_least(most, deals[r][at_work], spread)
         else:
             assert limit.hours_per_week is not None  # one of the two is given
@@ -127,6 +127,7 @@ def _work_in_progress(scenario: Scenario) -> tuple[FloatArray, FloatArray, Float
     team = [rep.name for rep in scenario.team()]
     by_source = leads_by_source(scenario)
     weeks = by_source[0][0].shape[1]
+    mean_skill = np.array([rep.skill_mean for rep in scenario.team()])
     found = np.zeros((3, len(team), weeks))
     first_hours = 0.0
 
@@ -142,7 +143,7 @@ def _work_in_progress(scenario: Scenario) -> tuple[FloatArray, FloatArray, Float
             here = still_open(lane, weeks=weeks) @ weights(lane.stage, hours).T  # (weeks since arrival, 3)
             for kind in range(3):
                 for rep in np.flatnonzero(leads.any(axis=1)):
-                    found[kind, rep] += np.convolve(leads[rep], here[:, kind])[:weeks]
+                    found[kind, rep] += mean_skill[rep] * np.convolve(leads[rep], here[:, kind])[:weeks]
         known = [deal for deal in scenario.pipeline if deal.segment == segment.name]
         if known:
             lane = lane_of(segment, weeks=weeks)
@@ -152,6 +153,5 @@ def _work_in_progress(scenario: Scenario) -> tuple[FloatArray, FloatArray, Float
                 )
                 later = followed_cells(lane, start, weeks=weeks) @ weights(lane.stage, hours).T
                 found[:, team.index(deal.rep)] += deal.deals * later.T
-    mean_skill = np.array([rep.skill_mean for rep in scenario.team()])[:, None]
-    deals, hours_used, squares = found * mean_skill
+    deals, hours_used, squares = found
     return deals, hours_used, squares, np.full(len(team), first_hours)

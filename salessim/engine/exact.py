@@ -215,6 +215,9 @@ class ExactOutcome(Outcome):
             return float(np.average(chances, weights=numbers))
 
         low, high = 0.0, max(float(law.points[-1] / weight) for law, weight in laws)
+        smallest = min(float(law.points[law.points > 0][0] / weight) for law, weight in laws)
+        if reached(smallest) < share:
+            return 0.0  # too few book anything at all
         # the share falls as the amount rises: halve the range until it is as narrow as a rounding error
         while high - low > 1e-12 * high:
             middle = (low + high) / 2

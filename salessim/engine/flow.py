@@ -38,6 +38,19 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 CHUNK = 256
+#: Arrays of whole numbers that may be empty, which NumPy would then take for floats.
+WHOLE = (
+    "cells",
+    "row",
+    "to",
+    "cells_of",
+    "entries",
+    "entry_row",
+    "entry_to",
+    "deals",
+    "deal_row",
+    "deal_cell",
+)
 
 
 def flow(
@@ -168,7 +181,7 @@ def _travel(segment: Segment, source: Source | None) -> tuple[object, ...]:
 
 def _world(scenario: Scenario, *, seed: int, by_month: bool, quotas: npt.ArrayLike | None) -> World:
     from salessim.engine.draws import key_of
-    from salessim.engine.flow_kernel import World, move_tables
+    from salessim.engine.flow_kernel import World, move_tables, poisson_tables
     from salessim.engine.thinning_kernels import sizes_of, skill_table
 
     team, calendar, market = scenario.team(), scenario.calendar, scenario.market
@@ -212,85 +225,102 @@ def _world(scenario: Scenario, *, seed: int, by_month: bool, quotas: npt.ArrayLi
     pull, push, misses = behaves.pull_forward, behaves.push_back, behaves.leave_after_misses
     deals = _OpenDeals(scenario, lanes, journeys, weeks=weeks)
     sizes = sizes_of([segment.deal_size for segment in scenario.segments])
-    return World(
-        role=role_of,
-        order=np.argsort(along, kind="stable"),
-        group_from=np.append(np.unique(np.sort(along), return_index=True)[1], len(team)),
-        capacity=scenario.capacity(worked).T.copy(),
-        present=scenario.headcount(worked).T.copy(),
-        time_to_sell=scenario.time_to_sell(worked).T.copy(),
-        ramp=np.array([role.ramp.productivity(np.arange(weeks)) for role in scenario.roles]),
-        roles=np.array([_rules(role) for role in scenario.roles]),
-        skill_mean=np.array([rep.skill_mean for rep in team]),
-        skill_table=np.array([laws.index(cv) if cv > 0 else -1 for cv in spreads]),
-        successor_table=laws.index(market.skill_cv) if market.skill_cv > 0 else -1,
-        skill_quantiles=np.array([skill_table(1 / cv**2) for cv in laws]).reshape(
-            len(laws), -1 if laws else 0
-        ),
-        limits=np.array([_limits(limit) for limit in limits]),
-        surplus=np.column_stack(
-            [
-                [int(bool(limit and limit.ramps)) for limit in limits],
-                [int(bool(limit and limit.surplus == "waits")) for limit in limits],
-                patience,
-            ]
-        ),
-        own=journeys.own,
-        shared=journeys.shared,
-        focus=journeys.focus,
-        cells=np.column_stack([journeys.cell_segment, journeys.cell_open, moving, journeys.onward]),
-        cell_rates=np.column_stack([journeys.cell_hours, journeys.cell_last]),
-        row=journeys.row,
-        to=journeys.to,
-        upper=journeys.upper,
-        cells_of=np.concatenate([journeys.cells_of_role(name) for name in roles]),
-        cells_from=np.cumsum([0] + [len(journeys.cells_of_role(name)) for name in roles]),
-        entries=np.column_stack(
-            [
-                journeys.entry_segment,
-                [-1 if name is None else roles.index(name) for name in journeys.entry_role],
-                journeys.entry_cell,
-            ]
-        ),
-        entry_hours=journeys.entry_hours,
-        entry_row=journeys.entry_row,
-        entry_to=journeys.entry_to,
-        entry_upper=journeys.entry_upper,
-        **move_tables(tables.chances),  # type: ignore[arg-type]
-        deals=np.array([deals.rep, deals.segment], dtype=np.int64).T.copy(),
-        deal_amount=np.array(deals.amount, dtype=np.float64),
-        deal_row=deals.row,
-        deal_cell=deals.cell,
-        deal_upper=deals.upper,
-        size_smooth=sizes.smooth,
-        size_tables=sizes.tables,
-        size_row=sizes.first,
-        size_upper=sizes.edges,
-        size_amount=sizes.amounts,
-        quarter=np.arange(weeks) // WEEKS_PER_QUARTER,
-        before=before,
-        part=part_of_week,
-        market=np.array(
-            [
-                math.sqrt(math.log1p(market.shock_cv**2)),
-                market.shock_persistence,
-                math.sqrt(math.log1p(market.level_cv**2)),
-            ]
-        ),
-        quotas=given,
-        behaviours=np.array(
-            [
-                *((pull.share, pull.accelerator_at, pull.within, pull.discount) if pull else [0.0] * 4),
-                *((push.share, push.below, push.weeks) if push else [0.0] * 3),
-                *((misses.misses, misses.share) if misses else [0.0] * 2),
-            ]
-        ),
-        behaves=behaves.any,
-        people_change=bool(misses or any(role.attrition_per_year > 0 for role in scenario.roles)),
-        rep_key=np.array([key_of(seed, "rep", rep.name) for rep in team], dtype=np.uint64),
-        market_key=np.array([key_of(seed, "market", str(quarter)) for quarter in worked], dtype=np.uint64),
-        level_key=key_of(seed, "level"),
+    return _exactly(
+        World(
+            role=role_of,
+            order=np.argsort(along, kind="stable"),
+            group_from=np.append(np.unique(np.sort(along), return_index=True)[1], len(team)),
+            capacity=scenario.capacity(worked).T.copy(),
+            present=scenario.headcount(worked).T.copy(),
+            time_to_sell=scenario.time_to_sell(worked).T.copy(),
+            ramp=np.array([role.ramp.productivity(np.arange(weeks)) for role in scenario.roles]),
+            roles=np.array([_rules(role) for role in scenario.roles]),
+            skill_mean=np.array([rep.skill_mean for rep in team]),
+            skill_table=np.array([laws.index(cv) if cv > 0 else -1 for cv in spreads]),
+            successor_table=laws.index(market.skill_cv) if market.skill_cv > 0 else -1,
+            skill_quantiles=np.array([skill_table(1 / cv**2) for cv in laws]).reshape(
+                len(laws), -1 if laws else 0
+            ),
+            limits=np.array([_limits(limit) for limit in limits]),
+            surplus=np.column_stack(
+                [
+                    [int(bool(limit and limit.ramps)) for limit in limits],
+                    [int(bool(limit and limit.surplus == "waits")) for limit in limits],
+                    patience,
+                ]
+            ),
+            own=journeys.own,
+            shared=journeys.shared,
+            focus=journeys.focus,
+            cells=np.column_stack([journeys.cell_segment, journeys.cell_open, moving, journeys.onward]),
+            cell_rates=np.column_stack([journeys.cell_hours, journeys.cell_last]),
+            row=journeys.row,
+            to=journeys.to,
+            upper=journeys.upper,
+            cells_of=np.concatenate([journeys.cells_of_role(name) for name in roles]),
+            cells_from=np.cumsum([0] + [len(journeys.cells_of_role(name)) for name in roles]),
+            entries=np.column_stack(
+                [
+                    journeys.entry_segment,
+                    [-1 if name is None else roles.index(name) for name in journeys.entry_role],
+                    journeys.entry_cell,
+                ]
+            ),
+            entry_hours=journeys.entry_hours,
+            entry_row=journeys.entry_row,
+            entry_to=journeys.entry_to,
+            entry_upper=journeys.entry_upper,
+            **move_tables(tables.chances),  # type: ignore[arg-type]
+            **poisson_tables(),  # type: ignore[arg-type]
+            deals=np.array([deals.rep, deals.segment], dtype=np.int64).T.copy(),
+            deal_amount=np.array(deals.amount, dtype=np.float64),
+            deal_row=deals.row,
+            deal_cell=deals.cell,
+            deal_upper=deals.upper,
+            size_smooth=sizes.smooth,
+            size_tables=sizes.tables,
+            size_row=sizes.first,
+            size_upper=sizes.edges,
+            size_amount=sizes.amounts,
+            quarter=np.arange(weeks) // WEEKS_PER_QUARTER,
+            before=before,
+            part=part_of_week,
+            market=np.array(
+                [
+                    math.sqrt(math.log1p(market.shock_cv**2)),
+                    market.shock_persistence,
+                    math.sqrt(math.log1p(market.level_cv**2)),
+                ]
+            ),
+            quotas=given,
+            behaviours=np.array(
+                [
+                    *((pull.share, pull.accelerator_at, pull.within, pull.discount) if pull else [0.0] * 4),
+                    *((push.share, push.below, push.weeks) if push else [0.0] * 3),
+                    *((misses.misses, misses.share) if misses else [0.0] * 2),
+                ]
+            ),
+            behaves=behaves.any,
+            people_change=bool(misses or any(role.attrition_per_year > 0 for role in scenario.roles)),
+            rep_key=np.array([key_of(seed, "rep", rep.name) for rep in team], dtype=np.uint64),
+            market_key=np.array(
+                [key_of(seed, "market", str(quarter)) for quarter in worked], dtype=np.uint64
+            ),
+            level_key=key_of(seed, "level"),
+        )
     )
+
+
+def _exactly(world: World) -> World:
+    """The same with every array contiguous and of one of the types that the kernel is compiled for."""
+    kinds = {"i": np.int64, "f": np.float64}
+    fields = {
+        name: np.ascontiguousarray(value, dtype=kinds.get(value.dtype.kind, value.dtype))
+        for name, value in world._asdict().items()
+        if isinstance(value, np.ndarray) and name not in ("guide", "poisson_guide", *WHOLE)
+    }
+    whole = {name: np.ascontiguousarray(getattr(world, name), dtype=np.int64) for name in WHOLE}
+    return world._replace(**fields, **whole)  # type: ignore[arg-type]
 
 
 def _rules(role: Role) -> list[float]:
@@ -400,8 +430,8 @@ class _Journeys:
         lost = outcomes.pop(len(self._moves) + 1, 0.0)
         stays = outcomes.pop(cell, 0.0)
         if stays == 0 or stays >= 1 or len(outcomes) > 1:
-            return math.nan, math.nan, -1
-        where, moves = next(iter(outcomes.items()), (-1, 0.0))
+            return math.nan, math.nan, len(self._moves) + 1
+        where, moves = next(iter(outcomes.items()), (len(self._moves) + 1, 0.0))
         return 1 - stays, moves / (moves + lost), where
 
     def cells_of_role(self, name: str) -> IntArray:

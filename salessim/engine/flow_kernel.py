@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
+from scipy.special import gammaln, pdtr
 
 from salessim.engine.draws import (
     compiled,
@@ -30,7 +31,7 @@ from salessim.engine.draws import (
     uniform,
 )
 
-__all__ = ["Counts", "World", "move_tables", "run"]
+__all__ = ["Counts", "World", "move_tables", "poisson_tables", "run"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -40,8 +41,12 @@ Events = npt.NDArray[np.int32]
 #: Deals of a cell that are drawn together at most; more are drawn in blocks.
 BLOCK = 48
 WEEKS = 13
+#: Poisson counts are looked up for means that lie so far apart, up to the largest.
+STEP, LARGEST_MEAN, GUIDES = 0.25, 64.0, 256
+#: What rounding may take from a limit: 29 % of 100 deals are 29.
+ROUNDING = 1e-9
 #: Purposes of the keys within a week of a rep, and of the streams of a rep within a trial.
-CELLS, ENTERING, ADMITTING, WAITING, ROUTING, LEAVING, PUSHING, PULLING, MISSING = (
+CELLS, RESTS, ADMITTING, WAITING, ROUTING, LEAVING, PUSHING, PULLING, MISSING = (
     (number + 16) << 16 for number in range(9)
 )
 SIZES, SKILLS, KNOWN = 1_000_000, 2_000_000, 3_000_000
@@ -54,6 +59,7 @@ SEGMENT, OPEN, TABLE, ONWARD = 0, 1, 2, 3  # of cells
 TIME, LAST = 0, 1  # of cell_rates
 OF_SEGMENT, OF_ROLE, OF_CELL = 0, 1, 2  # of entries
 START, GUIDE, SIZE = 0, 1, 2  # of tables
+UPPER, LEFT, MOVED = 0, 1, 2  # of table_rows
 REP, KIND = 0, 1  # of deals
 SHOCK, PERSISTENCE, LEVEL = 0, 1, 2  # of market
 PULL, PULL_AT, PULL_WITHIN, PULL_DISCOUNT, PUSH, PUSH_BELOW, PUSH_WEEKS, MISSES, MISSES_LEAVE = range(9)
@@ -67,11 +73,16 @@ OPEN_DEALS, QUEUE, USED = range(3)  # of levels
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def within(function: Function) -> Function:
+def within(function: Function, *, inlined: bool = False) -> Function:
     """Compile a function that only compiled ones call: without the wrappers that Python would need."""
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": inlined}
     options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast(Function, numba.njit(**options)(function))
+
+
+def inlined(function: Function) -> Function:
+    """The same for small functions that are called millions of times."""
+    return within(function, inlined=True)
 
 
 class World(NamedTuple):
@@ -110,9 +121,10 @@ class World(NamedTuple):
     entry_to: IntArray
     entry_upper: FloatArray
     tables: IntArray  # (table, BLOCK + 1, 3), see move_tables
-    guide: IntArray
-    table_upper: FloatArray
-    table_moves: npt.NDArray[np.int16]  # (rows, 2) left, moved on
+    guide: npt.NDArray[np.int32]
+    table_rows: FloatArray  # (rows, 3) chance of this row and those before, left, moved on
+    poisson: FloatArray  # (means, counts) chance of at most so many, of means STEP apart
+    poisson_guide: npt.NDArray[np.int32]  # (means, GUIDES) where to begin
     deals: IntArray  # (d, 2) rep and segment of the deals open at the beginning
     deal_amount: FloatArray  # (d,) NaN: drawn
     deal_row: IntArray  # (d + 1,)
@@ -152,7 +164,7 @@ def move_tables(chances: list[tuple[float, float]]) -> dict[str, npt.NDArray[np.
     is looked up in the joint law, ordered by the number that moves on; a guide says where to begin.
     """
     places = np.zeros((len(chances), BLOCK + 1, 3), dtype=np.int64)
-    guide, upper, moves = [np.empty(0, dtype=np.int64)], [np.empty(0)], [np.empty((0, 2), dtype=np.int16)]
+    guide, rows = [np.empty(0, dtype=np.int32)], [np.empty((0, 3))]
     log_factorial = gammaln(np.arange(BLOCK + 1) + 1.0)
     at = guide_at = 0
     for table, (leave, move) in enumerate(chances):
@@ -171,34 +183,74 @@ def move_tables(chances: list[tuple[float, float]]) -> dict[str, npt.NDArray[np.
             likely = likely[np.lexsort((left[likely], moved[likely]))]
             summed = np.cumsum(law[likely])
             summed /= summed[-1]
-            size = 1 << max(4, math.ceil(math.log2(len(likely))))
+            size = 1 << max(4, math.ceil(math.log2(4 * len(likely))))
             places[table, n] = at, guide_at, size
-            guide.append(np.searchsorted(summed, np.arange(size) / size, side="right"))
-            upper.append(summed)
-            moves.append(np.column_stack([left[likely], moved[likely]]).astype(np.int16))
+            guide.append(np.searchsorted(summed, np.arange(size) / size, side="right").astype(np.int32))
+            rows.append(np.column_stack([summed, left[likely], moved[likely]]))
             at += len(likely)
             guide_at += size
     return {
         "tables": places,
         "guide": np.concatenate(guide),
-        "table_upper": np.concatenate(upper),
-        "table_moves": np.concatenate(moves),
+        "table_rows": np.concatenate(rows),
     }
 
 
-@within
+@lru_cache(maxsize=1)
+def poisson_tables() -> dict[str, npt.NDArray[np.generic]]:
+    """Laws of Poisson counts with means 0, STEP, 2·STEP …, and a guide of where to begin looking."""
+    means = np.arange(int(LARGEST_MEAN / STEP)) * STEP
+    most = int(LARGEST_MEAN + 10 * math.sqrt(LARGEST_MEAN))
+    below = pdtr(np.arange(most)[None, :], means[:, None])
+    below[:, -1] = 1.0
+    starts = np.arange(GUIDES) / GUIDES
+    guide = np.array([np.searchsorted(row, starts, side="right") for row in below], dtype=np.int32)
+    return {"poisson": below, "poisson_guide": guide}
+
+
+@inlined
+def poisson_count(
+    poisson: FloatArray, guide: npt.NDArray[np.int32], key: np.uint64, counter: int, mean: float
+) -> int:
+    """Poisson count as the sum of two: one of the tabled mean below, looked up, and one of the small rest."""
+    if mean >= LARGEST_MEAN:
+        return int(poisson_quantile(uniform(key, counter), mean))
+    table = int(mean / STEP)
+    chance = uniform(key, counter)
+    count = guide[table, int(chance * GUIDES)]
+    while poisson[table, count] <= chance:
+        count += 1
+    rest = mean - table * STEP
+    chance = uniform(key, RESTS + counter)
+    if chance <= 1 - rest:  # which is below the chance of none: nearly always, and without an exponential
+        return int(count)
+    term = math.exp(-rest)
+    below, more = term, 0
+    while below <= chance and more < 40:
+        more += 1
+        term *= rest / more
+        below += term
+    return int(count + more)
+
+
+@inlined
 def looked_up(
-    tables: IntArray, guide: IntArray, upper: FloatArray, table: int, number: int, chance: float
+    tables: IntArray,
+    guide: npt.NDArray[np.int32],
+    rows: FloatArray,
+    table: int,
+    number: int,
+    chance: float,
 ) -> int:
     """Row of a table of joint moves for a number of deals."""
-    place = tables[table, number]
-    row = place[START] + guide[place[GUIDE] + int(chance * place[SIZE])]
-    while upper[row] <= chance:
+    at = guide[tables[table, number, GUIDE] + int(chance * tables[table, number, SIZE])]
+    row = tables[table, number, START] + at
+    while rows[row, UPPER] <= chance:
         row += 1
     return int(row)
 
 
-@within
+@inlined
 def drawn(row: IntArray, upper: FloatArray, index: int, chance: float) -> int:
     """Position of the outcome of a row of cumulated chances."""
     at = row[index]
@@ -220,9 +272,8 @@ def exits(
     to: IntArray,
     upper: FloatArray,
     tables: IntArray,
-    guide: IntArray,
-    table_upper: FloatArray,
-    table_moves: npt.NDArray[np.int16],
+    guide: npt.NDArray[np.int32],
+    table_rows: FloatArray,
     held: IntArray,
     incoming: IntArray,
     won: IntArray,
@@ -247,29 +298,29 @@ def exits(
                 while rest > 0:
                     some = min(rest, BLOCK)
                     chance = uniform(key, entries + cell + number_of_cells * block)
-                    found = looked_up(tables, guide, table_upper, cells[cell, TABLE], some, chance)
-                    left += table_moves[found, 0]
-                    moved += table_moves[found, 1]
+                    found = looked_up(tables, guide, table_rows, cells[cell, TABLE], some, chance)
+                    left += int(table_rows[found, LEFT])
+                    moved += int(table_rows[found, MOVED])
                     rest -= some
                     block += 1
                 held[rep, cell] = number - left
+                # no question is asked of what was drawn: branches that nobody can predict cost most of all
                 open_deals -= left * cells[cell, OPEN]
                 time -= left * cell_rates[cell, TIME]
-                if moved > 0:
-                    where = cells[cell, ONWARD]
-                    if where < number_of_cells:
-                        open_deals += moved * cells[where, OPEN]
-                        time += moved * cell_rates[where, TIME]
-                        if where > cell:
-                            held[rep, where] += moved
-                        else:
-                            incoming[where] += moved
-                            backwards = True
-                    elif where == number_of_cells:
-                        won[rep, cells[cell, SEGMENT]] += moved
+                where = cells[cell, ONWARD]
+                if where < number_of_cells:
+                    open_deals += moved * cells[where, OPEN]
+                    time += moved * cell_rates[where, TIME]
+                    if where > cell:
+                        held[rep, where] += moved
                     else:
-                        knocking[rep, where - number_of_cells - 2] += moved
-                        knocks += moved
+                        incoming[where] += moved
+                        backwards = True
+                elif where == number_of_cells:
+                    won[rep, cells[cell, SEGMENT]] += moved
+                elif where > number_of_cells + 1:
+                    knocking[rep, where - number_of_cells - 2] += moved
+                    knocks += moved
                 continue
             held[rep, cell] = 0
             open_deals -= number * cells[cell, OPEN]
@@ -352,6 +403,8 @@ def new_leads(
     shared: FloatArray,
     focus: FloatArray,
     desks: FloatArray,
+    poisson: FloatArray,
+    poisson_guide: npt.NDArray[np.int32],
     arriving: IntArray,
 ) -> None:
     """Leads that arrive this week; inbound ones are shared out by ramped capacity."""
@@ -369,7 +422,7 @@ def new_leads(
         for rep in range(reps):
             mean = rate * desks[rep, CAPACITY] * focus[rep, entry] * desks[rep, SKILL] * factor
             if mean > 0.0:
-                arriving[rep, entry] += poisson_quantile(uniform(week_key[rep], entry), mean)
+                arriving[rep, entry] += poisson_count(poisson, poisson_guide, week_key[rep], entry, mean)
 
 
 @within
@@ -480,6 +533,31 @@ def admit(
     return knocks
 
 
+@inlined
+def lose_patience(
+    rep: int,
+    table: int,
+    key: np.uint64,
+    tables: IntArray,
+    guide: npt.NDArray[np.int32],
+    table_rows: FloatArray,
+    waiting: IntArray,
+) -> int:
+    """Some of a rep's waiting leads leave; returns how many."""
+    total = 0
+    for entry in range(waiting.shape[1]):
+        rest, block = waiting[rep, entry], 0
+        while rest > 0:
+            some = min(rest, BLOCK)
+            chance = uniform(key, entry + waiting.shape[1] * block)
+            gone = int(table_rows[looked_up(tables, guide, table_rows, table, some, chance), LEFT])
+            waiting[rep, entry] -= gone
+            total += gone
+            rest -= some
+            block += 1
+    return total
+
+
 @within
 def work(
     trial: int,
@@ -493,9 +571,8 @@ def work(
     present: FloatArray,
     week: int,
     tables: IntArray,
-    guide: IntArray,
-    table_upper: FloatArray,
-    table_moves: npt.NDArray[np.int16],
+    guide: npt.NDArray[np.int32],
+    table_rows: FloatArray,
     cells: IntArray,
     cell_rates: FloatArray,
     entries: IntArray,
@@ -536,37 +613,37 @@ def work(
                 door = -2
             if door == -1:
                 continue  # nothing arrives, nothing waits
-        for arrivals in range(2):  # first the waiting, then what arrived
-            queue = arriving if arrivals == 1 else waiting
-            if arrivals == 1 and limited and surplus[rep, PATIENCE] >= 0:
-                key = mixed(week_key[rep], WAITING)
-                for entry in range(doors):
-                    rest, block = waiting[rep, entry], 0
-                    while rest > 0:
-                        some = min(rest, BLOCK)
-                        chance = uniform(key, entry + doors * block)
-                        found = looked_up(tables, guide, table_upper, surplus[rep, PATIENCE], some, chance)
-                        gone = table_moves[found, 0]
-                        waiting[rep, entry] -= gone
-                        if quarter >= 0:
-                            events[trial, rep, quarter, GAVE_UP] += gone
-                        rest -= some
-                        block += 1
-            if door >= 0:
-                number = queue[rep, door]
-                if limited:
-                    number = min(number, max(int(most_deals) - seats[rep, AT_WORK], 0))
-                cell = entries[door, OF_CELL]
-                queue[rep, door] -= number
-                held[rep, cell] += number
-                seats[rep, AT_WORK] += number
-                desks[rep, BUSY] += number * cell_rates[cell, TIME]
-            else:
-                knocks += admit(
-                    rep, queue, most_deals, most_hours, mixed(week_key[rep], ADMITTING + arrivals), cells,
-                    cell_rates, entries, entry_hours, entry_row, entry_to, entry_upper, held, won, knocking,
-                    seats, desks,
-                )  # fmt: skip
+        if door >= 0:
+            cell = entries[door, OF_CELL]
+            room = (
+                max(int(most_deals + ROUNDING) - seats[rep, AT_WORK], 0) if limited else arriving[rep, door]
+            )
+            number = min(waiting[rep, door], room)
+            waiting[rep, door] -= number
+            admitted = number
+        else:
+            knocks += admit(
+                rep, waiting, most_deals, most_hours, mixed(week_key[rep], ADMITTING), cells, cell_rates,
+                entries, entry_hours, entry_row, entry_to, entry_upper, held, won, knocking, seats, desks,
+            )  # fmt: skip
+        if limited and surplus[rep, PATIENCE] >= 0:
+            gone = lose_patience(
+                rep, surplus[rep, PATIENCE], mixed(week_key[rep], WAITING), tables, guide, table_rows, waiting
+            )
+            if quarter >= 0:
+                events[trial, rep, quarter, GAVE_UP] += gone
+        if door >= 0:
+            number = min(arriving[rep, door], room - admitted)
+            arriving[rep, door] -= number
+            admitted += number
+            held[rep, cell] += admitted
+            seats[rep, AT_WORK] += admitted
+            desks[rep, BUSY] += admitted * cell_rates[cell, TIME]
+        else:
+            knocks += admit(
+                rep, arriving, most_deals, most_hours, mixed(week_key[rep], ADMITTING + 1), cells, cell_rates,
+                entries, entry_hours, entry_row, entry_to, entry_upper, held, won, knocking, seats, desks,
+            )  # fmt: skip
         for entry in range(doors):
             rest = arriving[rep, entry]
             if rest > 0:
@@ -578,7 +655,7 @@ def work(
     return knocks
 
 
-@within
+@inlined
 def deal_size(
     rep_key: np.uint64,
     number: int,
@@ -961,7 +1038,8 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
     entry_hours, entry_row, entry_to, entry_upper = (
         world.entry_hours, world.entry_row, world.entry_to, world.entry_upper,
     )  # fmt: skip
-    tables, guide, table_upper, table_moves = world.tables, world.guide, world.table_upper, world.table_moves
+    tables, guide, table_rows = world.tables, world.guide, world.table_rows
+    poisson, poisson_guide = world.poisson, world.poisson_guide
     deals, deal_amount, deal_row = world.deals, world.deal_amount, world.deal_row
     deal_cell, deal_upper = world.deal_cell, world.deal_upper
     size_smooth, size_tables, size_row, size_upper, size_amount = (
@@ -1015,14 +1093,17 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
                     desks[rep, BOOKED] = booked_in(out_bookings, trial, rep, quarter, parts)
             knocks = exits(
                 week_key, role, cells_of, cells_from, cells, cell_rates, row, to, upper, tables, guide,
-                table_upper, table_moves, held, incoming, won, knocking, seats, desks,
+                table_rows, held, incoming, won, knocking, seats, desks,
             )  # fmt: skip
             if len(deals) > 0:
                 knocks += known_deals(
                     week, rep_key, deals, deal_amount, cells, cell_rates, row, to, upper, deal_at, won,
                     knocking, seats, desks,
                 )  # fmt: skip
-            new_leads(week, shock[quarter_of[week]], week_key, own, shared, focus, desks, arriving)
+            new_leads(
+                week, shock[quarter_of[week]], week_key, own, shared, focus, desks, poisson, poisson_guide,
+                arriving,
+            )  # fmt: skip
             for group in range(len(group_from) - 1):
                 if knocks > 0:
                     route(
@@ -1031,7 +1112,7 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
                     )  # fmt: skip
                 knocks = work(
                     trial, quarter, group_from[group], group_from[group + 1], order, week_key, limits,
-                    surplus, present, week, tables, guide, table_upper, table_moves, cells, cell_rates,
+                    surplus, present, week, tables, guide, table_rows, cells, cell_rates,
                     entries, entry_hours, entry_row, entry_to, entry_upper, held, waiting, arriving, won,
                     knocking, seats, desks, events,
                 )  # fmt: skip

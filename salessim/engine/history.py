@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from salessim.engine.choice import needs_flow
 from salessim.engine.rates import weekly_leads
 from salessim.engine.streams import generator
 from salessim.engine.thinning import deal_amounts
+from salessim.errors import EngineError
 from salessim.model import Scenario
 from salessim.periods import WEEKS_PER_QUARTER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["History", "simulate_history"]
 
@@ -47,16 +52,21 @@ def simulate_history(scenario: Scenario, *, seed: int, as_of: date | None = None
         seed: seed of the random streams.
         as_of: last day that the CRM knows of; left out: the last day of the horizon.
 
-    Deals listed in ``scenario.pipeline`` are not part of a history. Days within a week are drawn evenly;
-    a deal that leaves its stages within the week of its arrival closes up to a few days later.
+    Deals listed in ``scenario.pipeline`` are not part of a history, and it covers plain funnels only:
+    EngineError where deals go back, rest, are handed over or wait, or a source has a journey of its own. Days
+    within a week are drawn evenly; a deal that leaves its stages within the week of its arrival closes up to
+    a few days later.
     """
+    _refuse_what_is_not_covered(scenario)
+    import pandas as pd  # half a second that the other engines do not need
+
     quarters = scenario.calendar.worked_periods()
     last = quarters[-1].end if as_of is None else as_of
     random = generator(seed, "history")
     leads = weekly_leads(scenario)  # (rep, segment, week)
     team = scenario.team()
     shock_cv, spread = scenario.market.shock_cv, np.sqrt(np.log1p(scenario.market.shock_cv**2))
-    shocks = np.exp(spread * random.standard_normal(len(quarters)) - spread**2 / 2) if shock_cv else 1.0
+    shocks = np.exp(spread * _scores(scenario, len(quarters), random) - spread**2 / 2) if shock_cv else 1.0
     if (level_cv := scenario.market.level_cv) > 0:
         doubt = np.sqrt(np.log1p(level_cv**2))
         shocks = shocks * np.exp(doubt * random.standard_normal() - doubt**2 / 2)
@@ -107,6 +117,30 @@ def simulate_history(scenario: Scenario, *, seed: int, as_of: date | None = None
     seen = deals["created"] <= np.datetime64(last)
     stages["entered"] = stages["entered"].astype("datetime64[ns]")
     return History(deals=deals[seen].reset_index(drop=True), stages=stages, as_of=last)
+
+
+def _refuse_what_is_not_covered(scenario: Scenario) -> None:
+    flow_needed, why = needs_flow(scenario)
+    if flow_needed:
+        raise EngineError(f"no history of scenario '{scenario.name}' can be made deal by deal: {why}")
+    for segment in scenario.segments:
+        own = [source.name for source in segment.sources if source.conversions or source.cycle_factor != 1]
+        if own or not segment.is_linear:
+            what = (
+                f"source '{own[0]}' has a journey of its own" if own else "deals go back or rest in nurture"
+            )
+            raise EngineError(
+                f"no history of scenario '{scenario.name}' can be made deal by deal: in segment "
+                f"'{segment.name}' {what}"
+            )
+
+
+def _scores(scenario: Scenario, quarters: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Standard normal scores of the market by quarter, each remembering the one before."""
+    scores, rho = random.standard_normal(quarters), scenario.market.shock_persistence
+    for quarter in range(1, quarters):
+        scores[quarter] = rho * scores[quarter - 1] + np.sqrt(1 - rho**2) * scores[quarter]
+    return scores
 
 
 def _skill(mean: float, cv: float | None, scenario: Scenario, random: np.random.Generator) -> float:

@@ -102,13 +102,19 @@ def lane_of(segment: Segment, source: Source | None = None, *, weeks: int) -> La
     hazards = {}
     for k, ready in places:
         row = journey[row_of[k, ready]]
-        lost = row[-1]
+        onward_at_all, lost = row[:-1].sum(), row[-1]
         if (evenly := segment.stages[k].leaves_evenly(factor=factor)) is not None:
-            hazards[k, ready] = (0.0, 0.0, np.array([evenly * (1 - lost)]), np.array([evenly * lost]), True)
+            hazards[k, ready] = (
+                0.0,
+                0.0,
+                np.array([evenly * onward_at_all]),
+                np.array([evenly * lost]),
+                True,
+            )
             continue
         own, other = (segment.stages[k].dwell_shares(lost=which, factor=factor) for which in (False, True))
         length = max(len(own), len(other))
-        leaving = (1 - lost) * np.pad(own, (0, length - len(own)))
+        leaving = onward_at_all * np.pad(own, (0, length - len(own)))
         losing = lost * np.pad(other, (0, length - len(other)))
         left = np.maximum(
             1 - np.cumsum(leaving + losing) + leaving + losing, 0.0
@@ -145,7 +151,7 @@ def lane_of(segment: Segment, source: Source | None = None, *, weeks: int) -> La
     for index, (k, ready) in enumerate(places):
         row = journey[row_of[k, ready]]
         going, into = np.zeros(columns), np.zeros(len(places))
-        leaving_at_all = 1 - row[-1]
+        leaving_at_all = row[:-1].sum()  # not 1 − lost, which rounds to 0 where next to nothing moves on
         for target in np.flatnonzero(row[:-1]):
             share = row[target] / leaving_at_all
             if target == 2 * number + 1:
