@@ -36,6 +36,7 @@ __all__ = ["ExactOutcome", "deal_size_on_grid"]
 
 FloatArray = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
+IntArray = npt.NDArray[np.int64]
 
 STEPS_PER_DEAL = 24
 #: Where that would need a longer grid, the step grows, but not beyond a quarter of the mean deal.
@@ -110,16 +111,34 @@ class _Grid:
 class _Law:
     """Bookings in one period of a rep, or of the team: chance to book less than each point."""
 
-    def __init__(self, grid: _Grid, transform: ComplexArray, weights: FloatArray) -> None:
-        """``transform``: of the law given each shock, (node, frequency); ``weights``: of the nodes."""
+    def __init__(self, grid: _Grid, given: ComplexArray, heard: IntArray, weights: FloatArray) -> None:
+        """``given``: transform of the law given each shock, (node, heard frequency), the other frequencies
+        being nothing; ``weights``: of the nodes."""
+        self._grid, self._given, self._heard = grid, given, heard
+        # real weights times complex numbers, as one product of real ones
+        over_all = (weights @ given.view(np.float64)).view(np.complex128)
         self.points = grid.points  # (points,)
-        self.mixed = grid.below(grid.law(weights @ transform))  # (points,): over all shocks
-        self._grid, self._transform = grid, transform
+        self.mixed = grid.below(grid.law(self._everywhere(over_all)))  # (points,): over all shocks
 
     @cached_property
     def below(self) -> FloatArray:
         """The same given each shock, (node, points); worked out only where reps are counted together."""
-        return self._grid.below(self._grid.law(self._transform))
+        return self._grid.below(self._grid.law(self._everywhere(self._given)))
+
+    def below_at(self, amount: float) -> float:
+        """Chance to book less than one amount (what np.interp gives, without its checks of whole arrays)."""
+        right = int(self.points.searchsorted(amount, side="right"))
+        if right == len(self.points):
+            return float(self.mixed[-1])
+        left = max(right - 1, 0)
+        start, end = float(self.points[left]), float(self.points[right])
+        low, high = float(self.mixed[left]), float(self.mixed[right])
+        return low + (high - low) * max(amount - start, 0.0) / (end - start)
+
+    def _everywhere(self, transform: ComplexArray) -> ComplexArray:
+        every = np.zeros((*transform.shape[:-1], self._grid.steps // 2 + 1), dtype=np.complex128)
+        every[..., self._heard] = transform
+        return every
 
     def quantiles(self, probabilities: Sequence[float]) -> FloatArray:
         """Smallest amounts that are not exceeded with each probability, shape (probabilities,)."""
@@ -208,11 +227,12 @@ class ExactOutcome(Outcome):
         kinds, numbers = np.unique(
             np.column_stack([solved.which[present], values[present]]), axis=0, return_counts=True
         )
-        laws = [(solved.laws[int(which)], weight) for which, weight in kinds]
+        laws = [(solved.laws[int(which)], float(weight)) for which, weight in kinds]
+        parts = (numbers / numbers.sum()).tolist()
 
         def reached(amount: float) -> float:
-            chances = [1 - np.interp(amount * weight, law.points, law.mixed) for law, weight in laws]
-            return float(np.average(chances, weights=numbers))
+            chances = (1 - law.below_at(amount * weight) for law, weight in laws)
+            return float(sum(part * chance for part, chance in zip(parts, chances, strict=True)))
 
         low, high = 0.0, max(float(law.points[-1] / weight) for law, weight in laws)
         smallest = min(float(law.points[law.points > 0][0] / weight) for law, weight in laws)
@@ -346,9 +366,7 @@ class ExactOutcome(Outcome):
         heard = np.flatnonzero(loudness > np.max(loudness) + math.log(NEGLIGIBLE))
         logs = sum(times * self._log_transform(rep, quarters, sizes[:, heard], nodes) for rep, times in reps)
         product = np.prod([own[heard] ** times for (_, times), own in zip(reps, opened, strict=True)], axis=0)
-        transform: ComplexArray = np.zeros((len(nodes), sizes.shape[1]), dtype=np.complex128)
-        transform[:, heard] = np.exp(logs) * product
-        return _Law(grid, transform, weights)
+        return _Law(grid, np.exp(logs) * product, heard, weights)
 
     def _alike(self, rep: int, quarters: list[int]) -> tuple[object, ...]:
         """Reps with the same key have the same law of bookings."""

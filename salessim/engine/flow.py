@@ -409,8 +409,9 @@ class _Journeys:
             ]
         )
         self.cell_last = np.array(last)
-        self.own, self.shared = np.array(own), np.array(shared)
-        self.focus = np.array(focus).T.copy()
+        doors = len(self.entry_role)  # none where a world has no leads at all
+        self.own, self.shared = np.array(own).reshape(doors, weeks), np.array(shared).reshape(doors, weeks)
+        self.focus = np.array(focus).reshape(doors, len(scenario.team())).T
         self.entry_segment, self.entry_hours = np.array(entry_segment), np.array(entry_hours)
         self.row, self.to, self.upper = _cumulated(moves)
         self.entry_row, self.entry_to, self.entry_upper = _cumulated(enters)
