@@ -13,7 +13,14 @@ from salessim.plans.contrast import (
     contrast_law,
 )
 from salessim.plans.fairness import fairness
-from salessim.plans.levers import LEVERS, Lever, closing_the_gap, with_lever
+from salessim.plans.levers import (
+    ALL_LEVERS,
+    LEVERS,
+    Lever,
+    closing_the_gap,
+    with_lever,
+    with_stage_conversion,
+)
 from salessim.plans.quota import (
     BAND,
     MIDDLE,
@@ -43,6 +50,7 @@ from salessim.plans.raising import (
 from salessim.plans.solve import METHODS, Aim, Group, Method, Solution, main_segments, solve
 
 __all__ = [
+    "ALL_LEVERS",
     "BAND",
     "CASES",
     "LEVERS",
@@ -85,4 +93,5 @@ __all__ = [
     "tradeoff",
     "trusted_sizes",
     "with_lever",
+    "with_stage_conversion",
 ]

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salessim.engine import HORIZON, Outcome
+from salessim.engine import HORIZON, Engine, Outcome
 from salessim.errors import EngineError, ScenarioError
 from salessim.intervals import Z, wilson
 from salessim.model import Scenario
 from salessim.plans import QuotaPlan
-from salessim.studies.outcome_measures import Engine, OutcomeMeasure, by_trial, measures_for, simulated
+from salessim.studies.outcome_measures import OutcomeMeasure, by_trial, measures_for, simulated
 
 __all__ = ["Comparison", "compare"]
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 
-from salessim.engine import HORIZON, ExactOutcome, Outcome, simulate
+from salessim.engine import HORIZON, Engine, ExactOutcome, Outcome, simulate
 from salessim.engine.rates import Rates, leads_by_source, rates_of, win_chances, win_law
 from salessim.errors import PlanError, listed
 from salessim.intervals import Z
@@ -36,7 +35,6 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-Engine = Literal["auto", "exact", "thinning"]
 
 #: How far the time from lead to win is looked at.
 LONGEST_CYCLE = 520

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from salessim.engine import ExactOutcome, Outcome, SampledOutcome, simulate
+from salessim.engine import Engine, ExactOutcome, Outcome, SampledOutcome, simulate
 from salessim.errors import EngineError, PlanError, listed
 from salessim.model import Scenario
 from salessim.periods import WEEKS_PER_QUARTER
@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
-Engine = Literal["auto", "exact", "thinning", "flow"]
 
 
 @dataclass(frozen=True)

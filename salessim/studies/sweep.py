@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 
 from salessim import __version__
 from salessim.documents import Part, dump_yaml, load_yaml, read_text, validated
-from salessim.engine import HORIZON, Outcome
+from salessim.engine import HORIZON, Engine, Outcome
 from salessim.errors import (
     EngineError,
     ParameterError,
@@ -41,7 +41,7 @@ from salessim.intervals import Z
 from salessim.model import Name, Scenario
 from salessim.plans import Lever, QuotaPlan, quota_for_share, quota_weights, with_lever
 from salessim.plans.levers import ALL_LEVERS
-from salessim.studies.outcome_measures import Engine, by_trial, expected, measures_for, simulated
+from salessim.studies.outcome_measures import by_trial, expected, measures_for, simulated
 
 __all__ = ["Grid", "sweep"]
 

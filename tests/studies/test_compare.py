@@ -11,7 +11,7 @@ import pytest
 from salessim.engine import HORIZON, Outcome, SampledOutcome, simulate
 from salessim.engine.flow import flow
 from salessim.errors import EngineError, PlanError, ScenarioError
-from salessim.model import Calendar, Capacity, Scenario
+from salessim.model import Behaviours, Calendar, Capacity, PushBack, Scenario
 from salessim.plans import QuotaPlan, with_lever
 from salessim.studies import OUTCOME_MEASURES, by_trial, compare, expected
 from tests.worlds import changed, one_stage_world, reference_world, with_leads
@@ -234,3 +234,25 @@ def test_levers_beat_in_the_order_that_their_size_says() -> None:
         for change in (-0.1, 0.1, 0.2)
     ]
     assert chances[0] < 0 < chances[1] < chances[2]
+
+
+def test_a_limit_that_binds_costs_bookings_on_the_same_luck() -> None:
+    """Both worlds run week by week, since one of them has to; the free one books no less in nearly all."""
+    free = reference_world(reps=4, newcomers=1)
+    limit = Capacity(open_deals=30, leave_per_week=0.2)
+    limited = changed(free, roles=(free.roles[0].model_copy(update={"capacity": limit}),))
+    found = compare(limited, free, trials=400)
+    assert found.engine == "flow"
+    table = found.table.set_index("measure")
+    assert table.loc["team_bookings", "difference_low"] > 0
+    assert table.loc["team_bookings", "chance_b_beats_a"] > 0.95
+    assert table.loc["leads_lost", "mean_b"] == 0 < table.loc["leads_lost", "mean_a"]
+    assert compare(limited, limited, trials=50).table["difference"].abs().sum() == 0
+
+
+def test_a_scenario_with_behaviours_is_compared_with_its_quotas() -> None:
+    quiet = small_world()
+    restless = changed(quiet, behaviours=Behaviours(push_back=PushBack(share=1.0, below=5.0, weeks=6)))
+    found = compare(quiet, restless, plan=PLAN, trials=200)
+    assert found.engine == "flow"
+    assert found.table.set_index("measure").loc["team_bookings", "difference"] < 0

@@ -514,3 +514,18 @@ def test_only_leads_of_the_horizon_move_where_trials_are_counted(
     assert plan.factor == pytest.approx((mean - fixed) / website, rel=0.006)
     assert plan.factor_low < plan.factor < plan.factor_high
     assert plan.chance_closed_form == pytest.approx(0.5, abs=0.001)
+
+
+def test_leads_are_found_week_by_week_where_a_limit_binds() -> None:
+    """The real engine: the factor found has the chance on other luck, and a full team cannot be helped."""
+    free = reference_world(reps=4, newcomers=0)
+    limit = Capacity(open_deals=45)
+    world = changed(free, roles=(free.roles[0].model_copy(update={"capacity": limit}),))
+    plan = lead_plan(world, target=1_300_000.0, trials=1_000)
+    assert plan.engine == "flow"
+    assert plan.factor_low < plan.factor < plan.factor_high
+    again = simulate(with_leads(world, plan.factor), trials=2_000, seed=7)
+    assert float(again.team_chance_at_least(1_300_000.0, HORIZON)) == pytest.approx(0.8, abs=0.06)
+    beyond = lead_plan(world, target=3_500_000.0, trials=300)
+    assert beyond.capacity_binds
+    assert not beyond.reachable

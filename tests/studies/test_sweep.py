@@ -395,3 +395,14 @@ def test_a_scheduler_that_is_not_there_is_named() -> None:
         pytest.raises(EngineError, match=r"Dask scheduler 'tcp://127.0.0.1:9' cannot be reached"),
     ):
         sweep(GRID, scheduler="tcp://127.0.0.1:9", **SAMPLED)
+
+
+def test_points_pick_the_engine_that_they_need() -> None:
+    """With a limit that binds a point runs week by week, with one that does not it is solved exactly."""
+    world = GRID.scenario
+    role = world.roles[0].name
+    grid = Grid(name="limits", scenario=world, dimensions={f"roles.{role}.capacity.open_deals": [1, 500]})
+    table = sweep(grid, trials=200, workers=1)
+    assert table["engine"].tolist() == ["flow", "exact"]
+    assert table["team_bookings"].is_monotonic_increasing
+    assert table["team_bookings_standard_error"].iloc[0] > 0 == table["team_bookings_standard_error"].iloc[1]
