@@ -56,6 +56,7 @@ QUOTA_VALUES: Mapping[str, str] = {
     "probability_plan": "the probability that the team plan is met",
     "over_assignment": "by how much the quotas add up to more than the team plan",
     "chance_range": "the lowest and the highest chance of a seller to make the recommended quota",
+    "engine_note": "which engine worked the figures out, and why",
     "luck_share": "how much of attainment is luck, territory, skill and market, on average over the sellers",
     "pay_plan_name": "the pay plan",
     "pay_cost": "what sellers are paid over the simulated quarters, with its range",

@@ -33,6 +33,7 @@ QUOTA = {
     "probability_plan": "71 %",
     "over_assignment": "9 %",
     "chance_range": "41 % to 88 %",
+    "engine_note": "The exact engine; solved exactly",
     "luck_share": "luck 69 %, territory 27 %, skill 3 %, market 2 %",
     "pay_plan_name": "50/50 with accelerators",
     "pay_cost": "EUR 1.21m from 2026Q3 to 2027Q2",

@@ -287,6 +287,7 @@ def quota_texts(briefing: Briefing) -> dict[str, object]:
         "chance_range": (
             f"{formats.percent(s.reps['chance'].min())} to {formats.percent(s.reps['chance'].max())}"
         ),
+        "engine_note": f"The {b.outcome.engine} engine; {b.outcome.why}",
         "luck_share": _shares_of_causes(b),
     }
     return texts if b.quota_found else dict.fromkeys(texts)
