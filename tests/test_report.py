@@ -61,10 +61,17 @@ def test_every_page_of_the_example_opens_offline(example_report: Path) -> None:
 
 def test_the_example_has_its_chapters_and_the_book(example_report: Path) -> None:
     names = {path.relative_to(example_report).as_posix() for path in content_pages(example_report)}
-    names_of = ("01-pipeline", "02-quota-plan", "03-onboarding", "06-pay-plan")
+    names_of = (
+        "01-pipeline",
+        "02-quota-plan",
+        "03-onboarding",
+        "04-capacity",
+        "05-structures",
+        "06-pay-plan",
+    )
     chapters = {f"notebooks/{name}.html" for name in names_of}
     book = {f"playbook/{path.stem}.html" for path in (ROOT / "playbook").glob("*.md")}
-    assert len(book) >= 8
+    assert len(book) >= 12
     assert names == chapters | book | {"index.html"}
 
 
