@@ -11,11 +11,25 @@ no currency) is not written.
 
 from __future__ import annotations
 
+from salessim.charts.capacity import (
+    bookings_under_limit,
+    capacity_in_use,
+    leads_needed,
+    lever_spread,
+    lever_tornado,
+    needed_and_there,
+)
 from salessim.charts.pay import earnings_curve, pay_cost_range
 from salessim.charts.pipeline import bookings_forecast, funnel, lead_funnel, pipeline_age
 from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_gap, quota_tradeoff
 from salessim.charts.results import bookings_by_quarter, measure_by_quarter, win_rates
 from salessim.charts.rules import attainment_history, attainment_strip, rule_laboratory, variance_split
+from salessim.charts.structures import (
+    qualification_value,
+    recurring_revenue,
+    structure_bookings,
+    structure_bottlenecks,
+)
 from salessim.charts.style import save, use_style
 from salessim.charts.team import capacity_ramp, ramp_curve
 
@@ -26,18 +40,28 @@ __all__ = [
     "attainment_strip",
     "bookings_by_quarter",
     "bookings_forecast",
+    "bookings_under_limit",
+    "capacity_in_use",
     "capacity_ramp",
     "earnings_curve",
     "funnel",
     "lead_funnel",
+    "leads_needed",
+    "lever_spread",
+    "lever_tornado",
     "measure_by_quarter",
+    "needed_and_there",
     "pay_cost_range",
     "pipeline_age",
+    "qualification_value",
     "quota_gap",
     "quota_tradeoff",
     "ramp_curve",
+    "recurring_revenue",
     "rule_laboratory",
     "save",
+    "structure_bookings",
+    "structure_bottlenecks",
     "use_style",
     "variance_split",
     "win_rates",

@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from salessim import __version__
+from salessim.cli import capacity as capacity_commands
 from salessim.cli import pay as pay_commands
 from salessim.cli import quota as quota_commands
+from salessim.cli import studies as study_commands
 from salessim.cli.common import AsOf, ColumnMap, Crm, PlanPath, QuarterText, ScenarioPath, prepared
 from salessim.errors import ParameterError, SalessimError
 
@@ -27,6 +29,10 @@ app = typer.Typer(
 )
 app.add_typer(quota_commands.app, name="quota")
 app.add_typer(pay_commands.app, name="pay")
+app.add_typer(capacity_commands.app, name="capacity")
+app.add_typer(study_commands.app, name="structures")
+for command in (study_commands.simulate, study_commands.compare, study_commands.sweep):
+    app.command()(command)
 
 
 @app.command()

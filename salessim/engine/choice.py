@@ -36,7 +36,8 @@ def needs_flow(scenario: Scenario) -> tuple[bool, str]:
     """
     if scenario.behaviours.any:
         return True, "what people do depends on how far they are from their quota: simulated week by week"
-    if leaving := [role.name for role in scenario.roles if role.attrition_per_year > 0]:
+    staffed = {rep.role for rep in scenario.team()}
+    if leaving := [r.name for r in scenario.roles if r.attrition_per_year > 0 and r.name in staffed]:
         return True, f"people leave ({', '.join(leaving)}) and are replaced: simulated week by week"
     for segment in scenario.segments:
         roles = dict.fromkeys(stage.role for stage in segment.stages)
@@ -53,11 +54,13 @@ def needs_flow(scenario: Scenario) -> tuple[bool, str]:
     what = f"{limit.open_deals} open deals" if limit.open_deals else f"{limit.hours_per_week:g} hours a week"
     if chance >= BINDING:
         return True, (
-            f"the limit of {what} binds (chance of {rep.name} to reach it: up to {formats.percent(chance)}): "
+            f"the limit of {what} binds (chance of {rep.name} to reach it: up to "
+            f"{formats.percent(chance, digits=1)}): "
             "simulated week by week"
         )
     return False, (
-        f"the limit of {what} does not bind (chance to reach it: at most {chance:.1%}): "
+        f"the limit of {what} does not bind (chance to reach it: at most "
+        f"{formats.percent(chance, digits=1)}): "
         "solved exactly, without sampling error"
     )
 
@@ -68,7 +71,8 @@ def chance_of_limit(scenario: Scenario) -> FloatArray:
 
     Open deals are Poisson given skill and market, so negative binomial (gamma mixed) with the mean of the
     journey: leads of the weeks before × chance to be still open. Hours are matched by a gamma law in mean and
-    variance; the limit is reached where the next lead would not fit.
+    variance, or, where a few heavy deals fill the week, by counting every deal as the heaviest; the limit is
+    reached where the next lead would not fit.
     """
     team = scenario.team()
     limits = [scenario.role(rep.role).capacity for rep in team]
@@ -76,6 +80,7 @@ def chance_of_limit(scenario: Scenario) -> FloatArray:
     if not any(limits):
         return chances
     deals, hours, squares, first_hours = _work_in_progress(scenario)  # (rep, week) each; (rep,)
+    heaviest = max(stage.hours_per_week for segment in scenario.segments for stage in segment.stages)
     shared = (1 + scenario.market.shock_cv**2) * (1 + scenario.market.level_cv**2)
     productivity = scenario.capacity(scenario.calendar.worked_periods())
     for r, (rep, limit) in enumerate(zip(team, limits, strict=True)):
@@ -98,6 +103,10 @@ def chance_of_limit(scenario: Scenario) -> FloatArray:
             variance = squares[r][at_work] + spread * mean**2
             shape = np.where(mean > 0, mean**2 / np.where(variance > 0, variance, 1.0), 1.0)
             reached = np.where(mean > 0, gammaincc(shape, shape * room / np.where(mean > 0, mean, 1.0)), 0.0)
+            if heaviest > 0:
+                count = np.floor(room / heaviest + 1e-9) + 1
+                lumps = _negative_binomial_at_least(count, mean / heaviest, spread)
+                reached = np.maximum(reached, np.where(mean > 0, lumps, 0.0))
         chances[r] = float(reached.max())
     return chances
 
@@ -146,7 +155,7 @@ def _work_in_progress(scenario: Scenario) -> tuple[FloatArray, FloatArray, Float
                     found[kind, rep] += mean_skill[rep] * np.convolve(leads[rep], here[:, kind])[:weeks]
         known = [deal for deal in scenario.pipeline if deal.segment == segment.name]
         if known:
-            lane = lane_of(segment, weeks=weeks)
+            lane = lane_of(segment, weeks=weeks + max(deal.weeks_in_stage for deal in known) + 2)
             for deal in known:
                 start = open_deal(
                     segment, lane, stage=segment.stage_index(deal.stage), weeks_in_stage=deal.weeks_in_stage

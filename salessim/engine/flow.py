@@ -126,7 +126,7 @@ class FlowOutcome(SampledOutcome):
     leads: npt.NDArray[np.int32]
     """Leads that arrived at the rep: new ones, handed over, or back from nurture."""
     turned_away: npt.NDArray[np.int32]
-    """Leads lost at once, because there was no room (or nobody) for them."""
+    """Leads lost at once: there was no room, or nobody of the role that they were handed to."""
     gave_up: npt.NDArray[np.int32]
     """Leads that lost patience while they waited."""
     departures: npt.NDArray[np.int32]
@@ -189,7 +189,8 @@ def _world(scenario: Scenario, *, seed: int, by_month: bool, quotas: npt.ArrayLi
     before, weeks = calendar.quarters_before, len(worked) * WEEKS_PER_QUARTER
     roles = [role.name for role in scenario.roles]
     role_of = np.array([roles.index(rep.role) for rep in team])
-    lanes = lanes_of(scenario, weeks=weeks)
+    oldest = max((deal.weeks_in_stage for deal in scenario.pipeline), default=0)
+    lanes = lanes_of(scenario, weeks=weeks + oldest + 2)  # ages that an open deal can still reach
 
     journeys = _Journeys(scenario, lanes, weeks=weeks)
     tables = _Tables()

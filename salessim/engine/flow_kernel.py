@@ -353,8 +353,11 @@ def exits(
 
 @within
 def known_deals(
+    trial: int,
     week: int,
+    quarter: int,
     rep_key: KeyArray,
+    role: IntArray,
     deals: IntArray,
     deal_amount: FloatArray,
     cells: IntArray,
@@ -362,22 +365,53 @@ def known_deals(
     row: IntArray,
     to: IntArray,
     upper: FloatArray,
+    entries: IntArray,
+    entry_row: IntArray,
+    entry_to: IntArray,
+    entry_upper: FloatArray,
+    focus: FloatArray,
+    summed: FloatArray,
     deal_at: IntArray,
+    owner: IntArray,
     won: IntArray,
-    knocking: IntArray,
     seats: IntArray,
     desks: FloatArray,
-) -> int:
-    """Move the deals that were open at the beginning, one by one: their amounts may be known."""
+    events: Events,
+) -> None:
+    """Move the deals that were open at the beginning, one by one, since their amounts may be known.
+
+    Handed over, or back from nurture, they are taken in at once, whether there is room or not: somebody has
+    them by name.
+    """
     number_of_cells = len(cells)
-    knocks = 0
     for deal in range(len(deals)):
-        cell, rep = deal_at[deal], deals[deal, REP]
+        cell, rep = deal_at[deal], owner[deal]
         if cell < 0:
             continue
-        where = to[drawn(row, upper, cell, uniform(mixed(rep_key[rep], KNOWN + deal), week + 1))]
+        key = mixed(mixed(rep_key[deals[deal, REP]], KNOWN + deal), week)
         seats[rep, AT_WORK] -= cells[cell, OPEN]
         desks[rep, BUSY] -= cell_rates[cell, TIME]
+        where = to[drawn(row, upper, cell, uniform(key, 0))]
+        counter = 1
+        while where > number_of_cells + 1:  # at a door, and perhaps at once at the next
+            door = where - number_of_cells - 2
+            if entries[door, OF_ROLE] >= 0 and entries[door, OF_ROLE] != role[rep]:
+                total = 0.0
+                for other in range(len(role)):
+                    if role[other] == entries[door, OF_ROLE]:
+                        total += desks[other, CAPACITY] * focus[other, door] * desks[other, SKILL]
+                    summed[other] = total
+                if total == 0.0:
+                    if quarter >= 0:
+                        events[trial, rep, quarter, TURNED_AWAY] += 1
+                    where = number_of_cells + 1
+                    break
+                rep = int(np.searchsorted(summed, uniform(key, counter) * total, side="right"))
+                owner[deal] = rep
+            if quarter >= 0:
+                events[trial, rep, quarter, LEADS] += 1
+            where = entry_to[drawn(entry_row, entry_upper, door, uniform(key, counter + 1))]
+            counter += 2
         deal_at[deal] = where if where < number_of_cells else -1
         if where < number_of_cells:
             seats[rep, AT_WORK] += cells[where, OPEN]
@@ -387,11 +421,6 @@ def known_deals(
                 won[rep, deals[deal, KIND]] += 1
             else:
                 deal_at[deal] = -2  # won this week, to be booked
-        elif where > number_of_cells + 1:
-            # in new hands, or back from nurture, it is a deal like any other
-            knocking[rep, where - number_of_cells - 2] += 1
-            knocks += 1
-    return knocks
 
 
 @within
@@ -686,7 +715,7 @@ def book(
     size_row: IntArray,
     size_upper: FloatArray,
     size_amount: FloatArray,
-    deals: IntArray,
+    owner: IntArray,
     deal_amount: FloatArray,
     deal_at: IntArray,
     won: IntArray,
@@ -733,8 +762,8 @@ def book(
                     out_won[trial, rep, part] += 1
                     out_bookings[trial, rep, part] += amount
             won[rep, segment] = 0
-        for deal in range(len(deals)):
-            if deal_at[deal] == -2 and deals[deal, REP] == rep:
+        for deal in range(len(owner)):
+            if deal_at[deal] == -2 and owner[deal] == rep:
                 deal_at[deal] = -1
                 decision += 1
                 if pushes and uniform(mixed(week_key[rep], PUSHING), decision) < behaviours[PUSH]:
@@ -750,12 +779,13 @@ def record(
     trial: int,
     quarter: int,
     limits: FloatArray,
+    surplus: IntArray,
     waiting: IntArray,
     seats: IntArray,
     desks: FloatArray,
     levels: npt.NDArray[np.float32],
 ) -> None:
-    """Add a week to the means of the quarter."""
+    """Add a week to the means of the quarter; an empty seat uses nothing of its limit."""
     for rep in range(len(limits)):
         queue = 0
         for entry in range(waiting.shape[1]):
@@ -763,10 +793,13 @@ def record(
         levels[trial, rep, quarter, OPEN_DEALS] += seats[rep, AT_WORK] * (1 / WEEKS)
         if queue > 0:
             levels[trial, rep, quarter, QUEUE] += queue * (1 / WEEKS)
+        share = desks[rep, CAPACITY] if surplus[rep, RAMPS] == 1 else 1.0
+        if share == 0.0:
+            continue
         if limits[rep, DEALS] < math.inf:
-            levels[trial, rep, quarter, USED] += seats[rep, AT_WORK] / (limits[rep, DEALS] * WEEKS)
+            levels[trial, rep, quarter, USED] += seats[rep, AT_WORK] / (limits[rep, DEALS] * share * WEEKS)
         elif limits[rep, HOURS] < math.inf:
-            levels[trial, rep, quarter, USED] += desks[rep, BUSY] / (limits[rep, HOURS] * WEEKS)
+            levels[trial, rep, quarter, USED] += desks[rep, BUSY] / (limits[rep, HOURS] * share * WEEKS)
 
 
 @within
@@ -796,7 +829,7 @@ def person_leaves(
     week_key: KeyArray,
     cells: IntArray,
     cell_rates: FloatArray,
-    deals: IntArray,
+    owner: IntArray,
     held: IntArray,
     waiting: IntArray,
     deal_at: IntArray,
@@ -820,9 +853,9 @@ def person_leaves(
             number += 1
             if uniform(key, number) >= kept:
                 waiting[rep, entry] -= 1
-    for deal in range(len(deals)):
+    for deal in range(len(owner)):
         cell = deal_at[deal]
-        if deals[deal, REP] == rep and cell >= 0 and cells[cell, OPEN] == 1:
+        if owner[deal] == rep and cell >= 0 and cells[cell, OPEN] == 1:
             number += 1
             if uniform(key, number) >= kept:
                 deal_at[deal] = -1
@@ -846,7 +879,7 @@ def people(
     skill_quantiles: FloatArray,
     cells: IntArray,
     cell_rates: FloatArray,
-    deals: IntArray,
+    owner: IntArray,
     held: IntArray,
     waiting: IntArray,
     deal_at: IntArray,
@@ -865,7 +898,7 @@ def people(
             if quarter >= 0:
                 events[trial, rep, quarter, DEPARTURES] += 1
             person_leaves(
-                rep, rules[KEPT], week_key, cells, cell_rates, deals, held, waiting, deal_at, seats, desks
+                rep, rules[KEPT], week_key, cells, cell_rates, owner, held, waiting, deal_at, seats, desks
             )
             seats[rep, VACANT] = int(rules[BACKFILL])
             begins = seats[rep, VACANT] == 0
@@ -903,6 +936,7 @@ def pull_forward(
     size_upper: FloatArray,
     size_amount: FloatArray,
     deals: IntArray,
+    owner: IntArray,
     deal_amount: FloatArray,
     deal_at: IntArray,
     held: IntArray,
@@ -942,7 +976,7 @@ def pull_forward(
                 out_bookings[trial, rep, part] += amount * (1 - behaviours[PULL_DISCOUNT])
     for deal in range(len(deals)):
         cell, segment = deal_at[deal], deals[deal, KIND]
-        if deals[deal, REP] != rep or cell < 0 or cell_rates[cell, LAST] < 0.0:
+        if owner[deal] != rep or cell < 0 or cell_rates[cell, LAST] < 0.0:
             continue
         number += 2
         if uniform(key, number) >= behaviours[PULL]:
@@ -1057,7 +1091,8 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
     won = np.zeros((reps, len(size_smooth)), dtype=np.int64)
     sizes_drawn = np.zeros((reps, len(size_smooth)), dtype=np.int64)
     seats, desks = np.zeros((reps, 6), dtype=np.int64), np.zeros((reps, 5))
-    shock, deal_at = np.zeros(len(market_key)), np.zeros(len(deals), dtype=np.int64)
+    shock = np.zeros(len(market_key))
+    deal_at, owner = np.zeros(len(deals), dtype=np.int64), np.zeros(len(deals), dtype=np.int64)
     rep_key, week_key = np.zeros(reps, dtype=np.uint64), np.zeros(reps, dtype=np.uint64)
     summed = np.zeros(reps)
     for trial in range(start, stop):
@@ -1067,6 +1102,7 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
         sizes_drawn[:] = 0
         seats[:] = 0
         desks[:] = 0.0
+        owner[:] = deals[:, REP]
         begin(
             trial, market, market_key, level_key, first_key, skill_mean, skill_table, skill_quantiles, deals,
             deal_row, deal_cell, deal_upper, cells, cell_rates, rep_key, shock, deal_at, seats, desks,
@@ -1080,7 +1116,7 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
             if world.people_change:
                 people(
                     trial, week, quarter, role, roles, present, time_to_sell, ramp, rep_key, week_key,
-                    successor_table, skill_quantiles, cells, cell_rates, deals, held, waiting, deal_at, seats,
+                    successor_table, skill_quantiles, cells, cell_rates, owner, held, waiting, deal_at, seats,
                     desks, events,
                 )  # fmt: skip
             if behaves and part >= 0:
@@ -1096,9 +1132,10 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
                 table_rows, held, incoming, won, knocking, seats, desks,
             )  # fmt: skip
             if len(deals) > 0:
-                knocks += known_deals(
-                    week, rep_key, deals, deal_amount, cells, cell_rates, row, to, upper, deal_at, won,
-                    knocking, seats, desks,
+                known_deals(
+                    trial, week, quarter, rep_key, role, deals, deal_amount, cells, cell_rates, row, to,
+                    upper, entries, entry_row, entry_to, entry_upper, focus, summed, deal_at, owner, won,
+                    seats, desks, events,
                 )  # fmt: skip
             new_leads(
                 week, shock[quarter_of[week]], week_key, own, shared, focus, desks, poisson, poisson_guide,
@@ -1133,12 +1170,12 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
                 )
             book(
                 trial, week, part, quarter_of[week], rep_key, week_key, size_smooth, size_tables, size_row,
-                size_upper, size_amount, deals, deal_amount, deal_at, won, sizes_drawn, behaves, behaviours,
+                size_upper, size_amount, owner, deal_amount, deal_at, won, sizes_drawn, behaves, behaviours,
                 quotas, seats, desks, out_won, out_bookings,
             )  # fmt: skip
             if part < 0:
                 continue
-            record(trial, quarter, limits, waiting, seats, desks, levels)
+            record(trial, quarter, limits, surplus, waiting, seats, desks, levels)
             if not behaves or week % WEEKS != WEEKS - 1:
                 continue
             for rep in range(reps):
@@ -1150,8 +1187,8 @@ def run(world: World, out: Counts, start: int, stop: int) -> None:
                 if behaviours[PULL] > 0.0 and at - behaviours[PULL_WITHIN] <= reached < at:
                     pull_forward(
                         trial, part, rep, behaviours, rep_key, week_key, cells, cell_rates, size_smooth,
-                        size_tables, size_row, size_upper, size_amount, deals, deal_amount, deal_at, held,
-                        sizes_drawn, seats, desks, out_won, out_bookings,
+                        size_tables, size_row, size_upper, size_amount, deals, owner, deal_amount, deal_at,
+                        held, sizes_drawn, seats, desks, out_won, out_bookings,
                     )  # fmt: skip
                     reached = booked_in(out_bookings, trial, rep, quarter, parts) / quota
                 seats[rep, MISSED] = seats[rep, MISSED] + 1 if reached < 1 else 0

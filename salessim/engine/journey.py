@@ -193,9 +193,9 @@ def lane_of(segment: Segment, source: Source | None = None, *, weeks: int) -> La
     start = np.zeros(len(entries))
     start[: len(kinds)] = [share, 1 - share][: len(kinds)]
     return Lane(
-        stage=np.array(stage),
-        ready=np.array(readiness),
-        age=np.array(age),
+        stage=np.array(stage, dtype=np.int64),
+        ready=np.array(readiness, dtype=np.bool_),
+        age=np.array(age, dtype=np.int64),
         moves=moves,
         entries=tuple(entries),
         enters=np.array([inside[places.index((entry.stage, entry.ready))] for entry in entries]),

@@ -38,7 +38,9 @@ PRECISION = 0.005
 
 
 def with_lever(scenario: Scenario, *, lever: Lever, change: float) -> Scenario:
-    """The scenario with one lever moved.
+    """The scenario with one lever moved, in the quarters before the horizon as well (``quarters_before``).
+
+    The year that follows is one in which the change has taken hold, not the first year of it.
 
     A positive change is for the better, except for attrition, where it means that more people leave.
 

@@ -314,7 +314,8 @@ def base_yield(scenario: Scenario) -> pd.DataFrame:
         }
         new, existing = pooled[NEW], pooled[EXISTING]
         new["times_shorter"] = math.nan
-        existing["times_shorter"] = new["mean_weeks_to_win"] / existing["mean_weeks_to_win"]
+        weeks = existing["mean_weeks_to_win"]
+        existing["times_shorter"] = new["mean_weeks_to_win"] / weeks if weeks > 0 else math.nan
         asked = any(source.kind == EXISTING for source in segment.sources)
         room = [f"expected without limits, although {why}"] if flow else []
         rows.append({"segment": segment.name, "kind": NEW, **new, "note": "; ".join(_on_new(new) + room)})

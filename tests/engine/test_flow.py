@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salessim.engine import HORIZON, simulate, weekly_leads
+from salessim.engine import HORIZON, ExactOutcome, simulate, weekly_leads
 from salessim.engine.flow import FlowOutcome
 from salessim.engine.flow import flow as weekly_flow
 from salessim.model import (
@@ -688,3 +688,46 @@ def test_all_who_leave_are_followed_by_somebody_new() -> None:
     expected = 1 - (1 - 0.95) ** (26 / 52)
     share = counts.departures[:, :2].sum(axis=2).mean()
     assert share == pytest.approx(expected, abs=4 * np.sqrt(0.25 / 800))
+
+
+@pytest.mark.parametrize("weeks_in_stage", [3, 20, 40])
+def test_old_open_deals_keep_their_chances(weeks_in_stage: int) -> None:
+    """Deals older than the horizon is long are as likely to be won as the exact engine says."""
+    stage = Stage(name="open", conversion=0.6, dwell_weeks=20.0, lost_dwell_weeks=40.0)
+    segment = Segment(name="all", stages=(stage,), sources=(), deal_size=DealSize(mean=1.0, cv=0.0))
+    listed = OpenDeal(
+        rep="rep 0", segment="all", stage="open", weeks_in_stage=weeks_in_stage, amount=1_000.0, deals=50
+    )
+    world = changed(one_stage_world(), segments=(segment,), pipeline=(listed,))
+    exact = ExactOutcome(world).expected_bookings(HORIZON).sum()
+    found = flow(world, trials=2_000, seed=3).bookings.sum(axis=(1, 2))
+    assert abs(found.mean() - exact) <= 4 * found.std() / len(found) ** 0.5
+
+
+def test_a_known_amount_goes_with_the_deal() -> None:
+    """Handed over or back from nurture, an open deal is still worth what the CRM says."""
+    stages = (
+        Stage(name="first", conversion=0.5, dwell_weeks=1.0, role="SDR"),
+        Stage(name="second", conversion=0.5, nurture=0.5, dwell_weeks=1.0, role="AE"),
+    )
+    segment = Segment(
+        name="all",
+        stages=stages,
+        sources=(),
+        deal_size=DealSize(mean=1.0, cv=0.0),
+        nurture=Nurture(mean_weeks=1.0, return_share=1.0, returns_to="second"),
+    )
+    listed = OpenDeal(rep="rep 0", segment="all", stage="first", weeks_in_stage=0, amount=1_000.0, deals=40)
+    world = changed(
+        one_stage_world(reps=2, quarters=2),
+        segments=(segment,),
+        roles=(Role(name="SDR"), Role(name="AE")),
+        reps=(Rep(name="rep 0", role="SDR"), Rep(name="rep 1", role="AE")),
+        pipeline=(listed,),
+    )
+    counts = flow(world, trials=2_000, seed=3)
+    assert not counts.bookings[:, 0].any()
+    assert np.array_equal(counts.bookings, 1_000.0 * counts.won)
+    won = counts.won.sum(axis=(1, 2))
+    # half reach the second stage; there half are won each time, and the others come back
+    assert abs(won.mean() - 20) <= 4 * won.std() / len(won) ** 0.5
