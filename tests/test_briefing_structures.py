@@ -59,8 +59,9 @@ def test_an_exact_answer_has_no_sampling_error_and_no_roles() -> None:
     scenario, plan = library.example_scenario(), library.example_plan()
     text = briefing.simulation_text(scenario, plan=plan)
     outcome = simulate(scenario)
-    middle = float(outcome.team_quantiles([0.5], HORIZON)[0])
-    assert f"books EUR {middle / 1e6:.2f}m from 2026Q3 to 2027Q2" in text
+    mean = float(outcome.expected_bookings(HORIZON).sum())
+    assert f"is expected to book EUR {mean / 1e6:.2f}m from 2026Q3 to 2027Q2** (P10 to P90: EUR" in text
+    assert "taken as it is written" in text
     chance = float(outcome.team_chance_at_least(plan.team_plan(scenario, HORIZON), HORIZON))
     assert f"makes its plan of EUR 5.00m with a chance of {chance:.0%}**".replace("%", " %") in text
     assert "Engine 'exact'" in text
@@ -130,7 +131,7 @@ def test_a_comparison_says_the_difference_with_its_range_and_chance() -> None:
     text = briefing.comparison_text(found)
     assert f"**'more leads' books EUR {row['difference'] / 1e3:.0f}k more than '{a.name}'**" in text
     assert f"80 % range +EUR {row['difference_p10'] / 1e3:.0f}k to" in text
-    assert "of 400 paired horizons" in text
+    assert "of 400 simulated years on the same luck" in text
     back = briefing.comparison_text(studies.compare(b, a, trials=400))
     assert f"books EUR {row['difference'] / 1e3:.0f}k less than 'more leads'" in back
     assert "in 0 % of 400" in back
@@ -184,7 +185,12 @@ def test_the_best_structure_is_compared_with_the_next(acts: StructuresReport) ->
     assert acts.next_best.table["difference"].iloc[-1] == pytest.approx(gap)
     assert 0.5 < acts.chance_ahead <= 1
     text = briefing.structures_findings(acts)
-    assert f"**'{acts.best}' books most" in text
+    pair = acts.next_best.table.iloc[-1]
+    unsure = pair["difference_p10"] <= 0 <= pair["difference_p90"]
+    assert f"**'{acts.best}' {'probably ' if unsure else ''}books most: EUR" in text
+    clear = acts.next_best.table.assign(difference_p10=1.0)
+    surely = replace(acts, next_best=replace(acts.next_best, table=clear))
+    assert f"**'{acts.best}' books most: EUR" in briefing.structures_findings(surely)
     assert f"EUR {gap / 1e3:.0f}k more than '{acts.second}'" in text
 
 
@@ -215,6 +221,8 @@ def test_the_bottleneck_of_a_structure_is_where_most_leads_are_lost(acts: Struct
     assert len(frame) == len(desks)
     assert frame["lost_share"].between(0, 1).all()
     lost = briefing.bottlenecks_table(acts).splitlines()
+    handing = next(line for line in lost if line.startswith("| SDR"))
+    assert "| hands over | – |" in handing
     assert len(lost) == 2 + len(desks) + 3  # the name of a structure stands above its roles
 
 
@@ -225,6 +233,7 @@ def test_the_own_company_is_left_out_with_a_reason_where_its_demand_differs(exam
         f"{example.scenario.name} is not among them: it covers 2026Q3 to 2027Q2, they cover 2027Q1 to 2027Q4"
     )
     assert report.left_out in briefing.structures_findings(report)
+    assert f"'{report.best}' books EUR" in briefing.structures_findings(report)
     assert math.isnan(report.chance_ahead)
     assert report.second == ""
 
@@ -259,14 +268,22 @@ def test_qualification_is_worth_something_at_finite_capacity_and_nothing_without
 ) -> None:
     today = qualified.table.set_index("capacity_factor").loc[1.0]
     text = briefing.qualification_findings(qualified)
-    assert f"**At today's capacity qualification brings EUR {today['difference'] / 1e3:.0f}k**" in text
-    assert "**That vanishes as capacity grows without cost: without any limit it costs EUR" in text
+    gain = f"EUR {today['difference'] / 1e3:.0f}k"
+    assert f"**In the made-up example, at today's capacity qualification brings {gain}**" in text
+    assert "**That turns into a cost as capacity grows: without any limit it costs EUR" in text
+    assert "× today's capacity on it no longer pays" in text or "today's capacity it still pays" in text
+    unclear = qualified.table.assign(difference_low=-1.0, difference_high=1.0)
+    assert "**That vanishes as capacity grows: without any limit" in briefing.qualification_findings(
+        replace(qualified, table=unclear)
+    )
     assert "| without any limit |" in briefing.qualification_table(qualified)
 
 
 def test_what_nurture_brings_back_does_not_vanish() -> None:
     report = briefing.prepare_qualification(scenario="act-3-specialists", trials=20)
-    table = report.table.assign(difference=np.linspace(3e5, 2e5, len(report.table)))
+    table = report.table.assign(
+        difference=np.linspace(3e5, 2e5, len(report.table)), difference_low=1e5, difference_high=4e5
+    )
     kept = briefing.qualification_findings(replace(report, table=table))
     assert "Without any limit it brings EUR 200k: what rests in nurture" in kept
     costs = briefing.qualification_findings(replace(report, table=table.assign(difference=-1e5)))
@@ -282,11 +299,11 @@ def test_churn_is_the_difference_of_two_worlds(base: CustomersReport) -> None:
     assert (frame["without_churn"] - frame["with_churn"]).is_monotonic_increasing
     missing = frame["without_churn"].iloc[-1] - frame["with_churn"].iloc[-1]
     text = briefing.customers_findings(base)
-    assert (
-        f"**Churn costs EUR {missing / 1e3:.0f}k of annual recurring revenue by the end of 2027Q4**" in text
-    )
+    assert f"**In the made-up example, churn costs EUR {missing / 1e3:.0f}k of annual recurring" in text
+    assert "revenue by the end of 2027Q4**" in text
     assert "64 % of their leads are won, against 6.4 % of new ones" in text
     assert "has paid for itself after" in text
+    assert "cost of leads only; with pay it is longer" in text
     assert "**Made up is 'New business and existing customers'**" in text
 
 
@@ -312,8 +329,10 @@ def test_the_chapter_begins_with_its_findings(
 ) -> None:
     text = briefing.structure_chapter_findings(acts, qualified, base)
     lines = text.splitlines()
-    assert lines[0].startswith(f"- **'{acts.best}' books most")
+    assert lines[0].startswith("- **Made up are")
+    assert lines[0].count("'") == 2 * 5 + 1  # five scenarios, and anybody's company
+    assert "'flow', week by week, with 60 simulated years" in lines[1]
+    assert "books most" in lines[2]
+    assert "Nobody works 520 leads" in text
     assert "qualification brings" in text
-    assert "Churn costs" in text
-    assert lines[-1].startswith("- **Made up are")
-    assert lines[-1].count("'") == 2 * 5 + 1  # five scenarios, and anybody's company
+    assert "churn costs" in text

@@ -110,7 +110,7 @@ DRAWN: dict[str, Draw] = {
     "limits, marked": lambda: charts.bookings_under_limit(
         limits(35, 40, 52, 69, 104, 139), marked=40, currency="USD"
     ),
-    "limits, one": lambda: charts.bookings_under_limit(limits(1), currency="XXX"),
+    "limits, one": lambda: charts.bookings_under_limit(limits(1).assign(trials=400), currency="XXX"),
     "use": lambda: charts.capacity_in_use(use(FEW)),
     "use, many over the limit": lambda: charts.capacity_in_use(use(FORTY, most=1.4)),
     "use, long names": lambda: charts.capacity_in_use(use(LONG)),
@@ -210,8 +210,8 @@ def test_use_counts_who_is_full() -> None:
     )
     assert "None of 4 reps uses" in told(charts.capacity_in_use(use(FEW, most=0.8)))
     over = DRAWN["use, many over the limit"]()
-    assert any("over 100 %: deals that were open before" in text for text in said(over))
-    assert not any("over 100 %" in text for text in said(ax))
+    assert any("above 100 %: deals held when the year begins" in text for text in said(over))
+    assert not any("above 100 %" in text for text in said(ax))
 
 
 def test_need_says_what_hires_close_and_what_stays_missing() -> None:
@@ -230,7 +230,7 @@ def test_levers_stand_ranked_with_the_plan_beside_them() -> None:
     ax = charts.lever_tornado(frame.iloc[::-1], currency="EUR")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["leads", "deal size"]
     assert told(ax) == (
-        "Deal size moves the plan most: 10 % less or more means EUR 4.80m or EUR 5.80m of bookings"
+        "Deal size moves the plan most: 10 % worse or better means EUR 4.80m or EUR 5.80m of bookings"
     )
     assert {"chance of plan", "under 1 %–over 99 %"} <= set(said(ax))
     assert "chance of plan" not in said(charts.lever_tornado(levers(FEW, plan=False)))
@@ -241,3 +241,27 @@ def test_the_spread_is_told_with_its_interval() -> None:
     ax = charts.lever_spread(spread(("leads", "ramp")))
     assert told(ax) == "Doubt about leads makes 50 % of the spread of bookings (40–60 %)"
     assert any("n = 32 base points" in text for text in said(ax))
+
+
+def test_too_few_base_points_give_no_finding() -> None:
+    frame = spread(("leads", "ramp"))
+    assert told(charts.lever_spread(frame.assign(enough=True))).startswith("Doubt about leads makes 50 %")
+    too_few = charts.lever_spread(frame.assign(enough=False))
+    assert told(too_few) == "Too few points for a finding: take more samples"
+
+
+def test_levers_are_coloured_by_what_they_do_to_bookings() -> None:
+    frame = levers(("attrition",))
+    ends = {"bookings_low": frame["bookings_high"], "bookings_high": frame["bookings_low"]}
+    ax = charts.lever_tornado(frame.assign(**ends), currency="EUR")  # more attrition books less
+    assert (
+        told(ax)
+        == "Attrition moves the plan most: 10 % worse or better means EUR 4.80m or EUR 5.80m of bookings"
+    )
+    widths = {to_hex(bar.get_facecolor()).upper(): bar.get_width() for bar in ax.patches}  # type: ignore[attr-defined]
+    assert widths[style.ORANGE] < 0 < widths[style.BLUE]
+
+
+def test_limits_say_how_many_horizons_were_simulated() -> None:
+    ax = charts.bookings_under_limit(limits(3, 5).assign(trials=400))
+    assert any("n = 400 simulated horizons each" in text for text in said(ax))

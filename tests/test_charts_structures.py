@@ -162,7 +162,8 @@ def test_charts_draw_on_axes_of_the_caller_under_a_title_of_the_caller(draw: Cal
 def test_the_best_structure_is_on_top_and_compared_with_the_next() -> None:
     ax = DRAWN["structure_bookings"]()
     assert ax.get_label() == (
-        "Act 3 books most: EUR 5.00m expected, 11 % more than Act 2, and is ahead of it in 76 % of cases"
+        "Act 3 probably books most: EUR 5.00m expected, 11 % more than Act 2, and is ahead of it in 76 % of "
+        "cases"
     )
     assert {"5.00m", "expected", "per head", "312k"} <= set(said(ax))
     partly = structures().assign(bookings_p10=[np.nan, 3e6, 4e6])

@@ -56,7 +56,7 @@ def test_two_scenarios_are_compared_and_the_table_written(two: tuple[str, str], 
     text = answer("compare", *two, "--quota-plan", PLAN, "--trials", "200", "--out", str(out))
     table = pd.read_csv(out).set_index("measure")
     assert f"'more leads' books EUR {table.loc['team_bookings', 'difference'] / 1e6:.2f}m more" in text
-    assert "200 paired horizons" in text
+    assert "200 simulated years on the same luck" in text
     assert text.rstrip().endswith(str(out))
     assert {"share_attaining", "plan_made"} <= set(table.index)
     quarter = answer("compare", *two, "--trials", "50", "--period", "2026Q4")
@@ -95,17 +95,17 @@ def test_a_stopped_sweep_says_how_to_go_on(
 
 def test_structures_are_compared() -> None:
     text = answer("structures", "--scenarios", "act-1-generalists,act-3-specialists", "--trials", "20")
-    assert "**'Act 3, specialists by role and segment' books most" in text
-    assert "of 20 paired horizons" in text
+    assert "**'Act 3, specialists by role and segment' books most:" in text
+    assert "of 20 simulated years on the same luck" in text
     assert "| **Act 1, generalists on inbound** |" in text
     assert "| generalist (ESB, SMB) |" in text
 
 
 def test_qualification_and_customers_are_answered_from_a_file_or_the_shipped_scenario() -> None:
     text = answer("structures", "qualification", "--trials", "20")
-    assert "At today's capacity qualification brings" in text
+    assert "In the made-up example, at today's capacity qualification brings" in text
     text = answer("structures", "customers", "existing-customers", "--trials", "20")
-    assert "Churn costs EUR" in text
+    assert "churn costs EUR" in text
     assert "| SMB | existing customers |" in text
 
 
@@ -121,6 +121,16 @@ def test_qualification_and_customers_are_answered_from_a_file_or_the_shipped_sce
         (("compare", "example", "example", "--trials", "1"), "trials is 1"),
         (("compare", "example", "example", "--out", "table.txt"), "write a file that ends with .csv"),
         (("compare", "example", "example", "--trials", "9", "--period", "2030Q1"), "period is '2030Q1'"),
+        (("simulate", "example", "--trials", "0"), "--trials is 0; it must be 2 or more"),
+        (("simulate", "example", "--trials", "-5"), "--trials is -5"),
+        (("simulate", "example", "--seed", "-1"), "--seed is -1; it must be 0 or more"),
+        (("compare", "example", "example", "--seed", "-1"), "--seed is -1"),
+        (("structures", "--seed", "-1"), "--seed is -1"),
+        (("structures", "qualification", "--trials", "1"), "--trials is 1"),
+        (("structures", "customers", "--trials", "1"), "--trials is 1"),
+        (("compare", "example", "example", "--out", "no/t.csv"), "--out: folder 'no' does not exist"),
+        (("sweep", "nosuch", "--folder", "out"), "no shipped grid; shipped is 'example'"),
+        (("sweep", "example", "--folder", "out", "--period", "2030Q1"), "--period is '2030Q1'"),
         (("sweep", "nosuch.yaml", "--folder", "out"), "nosuch.yaml: cannot be read"),
         (("sweep", "example", "--folder", "out", "--workers", "0"), "workers is 0"),
         (("sweep", "example", "--folder", "out", "--engine", "magic"), "engine is 'magic'"),

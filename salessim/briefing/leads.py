@@ -55,7 +55,7 @@ def _lead_lines(year: SalesYear) -> list[str]:
     )
     total, target = sum(plan.targets), formats.percent(plan.chance)
     what = f"{year.money(total)} in {year.span} ({year.target_is})"
-    sources = ", ".join(plan.sources)
+    sources = " and ".join(filter(None, [", ".join(plan.sources[:-1]), *plan.sources[-1:]]))
     today = f"today's {whole(now)} give {chance_text(plan.chance_now)}"
     if not plan.reachable:
         why = (

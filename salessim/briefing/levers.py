@@ -10,14 +10,26 @@ import pandas as pd
 from salessim import formats
 from salessim.briefing.prepared import bullets
 from salessim.briefing.sales_year import SalesYear, chance_text
+from salessim.errors import ParameterError
 from salessim.studies import sobol_indices
 
-__all__ = ["lever_findings", "lever_ranking", "lever_shares", "lever_shares_table", "lever_table"]
+__all__ = [
+    "check_samples",
+    "lever_findings",
+    "lever_ranking",
+    "lever_shares",
+    "lever_shares_table",
+    "lever_table",
+]
 
 #: Simulated horizons of each point of the Sobol sequence, where no formula holds: there are hundreds of them.
 SOBOL_TRIALS = 100
+#: Base points of the Sobol sequence below which nothing can be told.
+LEAST_SAMPLES = 16
 #: Levers whose name alone says too little.
-WORDS = {"win rate": "conversion of all stages", "cycle": "sales cycle"}
+WORDS = {"win rate": "win rate (lead to win)", "cycle": "sales cycle"}
+#: Totals of all levers make up the whole spread or more; below this share of it they are sampling error.
+LEAST_TOGETHER = 0.95
 
 
 def lever_ranking(year: SalesYear) -> pd.DataFrame:
@@ -39,7 +51,8 @@ def lever_ranking(year: SalesYear) -> pd.DataFrame:
     columns += ["swing", "swing_low", "swing_high", "note"]
     frame = moved[columns].reset_index(drop=True)
     frame.insert(0, "name", [WORDS.get(name, name) for name in names])
-    frame.insert(1, "change", -moved["low_change"].to_numpy())
+    # people can only be added: their low end is the world as it is
+    frame.insert(1, "change", moved[["low_change", "high_change"]].abs().max(axis=1).to_numpy())
     return frame
 
 
@@ -49,10 +62,10 @@ def lever_findings(year: SalesYear) -> str:
     if frame.empty:
         return bullets(["**No lever moves the bookings of this scenario.**"])
     change = formats.percent(float(frame["change"].max()))
-    first = frame.iloc[0]
+    first, ends = frame.iloc[0], ["bookings_low", "bookings_high"]
     text = (
-        f"**{_capital(first['name'])} {_moves(first['name'])} the plan most**: {change} less or more of it "
-        f"means {year.money(first['bookings_low'])} or {year.money(first['bookings_high'])} of expected "
+        f"**{_capital(first['name'])} {_moves(first['name'])} the plan most**: {change} worse or better "
+        f"means {year.money(first[ends].min())} or {year.money(first[ends].max())} of expected "
         f"bookings in {year.span}, instead of {year.money(first['bookings_base'])}"
     )
     if first["chance_high"] >= 0.01:  # NaN: there is no plan
@@ -109,32 +122,55 @@ def lever_shares(year: SalesYear, *, samples: int) -> pd.DataFrame:
         samples: base points, a power of 2; 0: left out, the table is empty.
 
     Returns:
-        Columns of :func:`salessim.studies.sobol_indices`, with name in front.
+        Columns of :func:`salessim.studies.sobol_indices`, with name in front, and enough: whether the base
+        points suffice for a finding. They do not where the totals make up less than the whole spread, or
+        where one lies below what the lever does alone: neither can be but by sampling error.
+
+    Raises:
+        ParameterError: samples is not a power of 2 of 16 or more.
     """
     if samples == 0:
-        return pd.DataFrame({"name": [], "first_order": [], "total": [], "total_low": [], "total_high": []})
+        columns = ["name", "first_order", "total", "total_low", "total_high", "enough"]
+        return pd.DataFrame({name: [] for name in columns})
+    check_samples(samples)
     table = sobol_indices(year.scenario, samples=samples, trials=SOBOL_TRIALS, seed=max(year.seed, 1))
     table.insert(0, "name", [WORDS.get(lever, lever) for lever in table["lever"]])
+    below = table["total_high"] < table["first_order_low"]
+    table["enough"] = bool(table["total"].sum() >= LEAST_TOGETHER and not below.any())
     return table
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of base points that Sobol indices cannot be worked out with (ParameterError).
+
+    >>> check_samples(256)
+    """
+    if samples < LEAST_SAMPLES or samples & (samples - 1):
+        raise ParameterError(f"samples is {samples}; it must be a power of 2 from {LEAST_SAMPLES} on")
 
 
 def lever_shares_table(year: SalesYear, *, samples: int) -> str:
     """Shares of the spread by lever (Markdown table); says so where they are left out."""
     if samples == 0:
-        return "Left out; set `sobol_samples` to a power of 2, such as 64, to see it."
+        return "Left out; set `sobol_samples` to a power of 2, such as 256, to see it."
+    shares = lever_shares(year, samples=samples)
+    too_few = "" if shares["enough"].all() else "**Too few points for a finding: take more samples.**\n\n"
     rows = [
         [
             row["name"], f"± {formats.percent(row['range_high'])}",
-            f"{formats.percent(row['total'])} ({formats.span(row['total_low'], row['total_high'], 'share')})",
-            f"{formats.percent(row['first_order'])} "
+            f"{formats.percent(round(row['total'], 2) + 0.0)} "
+            f"({formats.span(row['total_low'], row['total_high'], 'share')})",
+            f"{formats.percent(round(row['first_order'], 2) + 0.0)} "
             f"({formats.span(row['first_order_low'], row['first_order_high'], 'share')})",
             row["note"],
         ]
-        for _, row in lever_shares(year, samples=samples).iterrows()
+        for _, row in shares.iterrows()
     ]  # fmt: skip
     header = ["lever", "in doubt by", "share of the spread, with others", "alone", "note"]
-    return formats.table(header, rows) + (
-        f"\n\nIn brackets: 80 % intervals; n = {samples:,} base points. By chance they can reach below 0 %."
+    return (
+        too_few
+        + formats.table(header, rows)
+        + (f"\n\nIn brackets: 80 % intervals; n = {samples:,} base points. Chance may take them below 0 %.")
     )
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "bookings_by_limit",
     "capacity_used",
     "chance_text",
+    "check_question",
     "delay_table",
     "hire_findings",
     "hire_table",
@@ -222,15 +223,25 @@ def sales_year_of(
     return _year(scenario, given, target=target, chance=chance, trials=trials, seed=seed)
 
 
-def _year(
-    scenario: Scenario, plan: QuotaPlan | None, *, target: float, chance: float, trials: int, seed: int
-) -> SalesYear:
+def check_question(*, target: float, chance: float, trials: int, seed: int) -> None:
+    """Refuse what no year can be asked, before anything is read or worked out (ParameterError).
+
+    >>> check_question(target=0.0, chance=0.8, trials=400, seed=1)
+    """
     if not (math.isfinite(target) and target >= 0):
         raise ParameterError(f"target is {target!r}; it must be an amount above 0, or 0 for the team plan")
     if not 0 < chance < 1:
         raise ParameterError(f"chance is {chance!r}; it must lie between 0 and 1, such as 0.8")
     if trials < 2:
         raise ParameterError(f"trials is {trials}; it must be 2 or more")
+    if seed < 0:
+        raise ParameterError(f"seed is {seed}; it must be 0 or more")
+
+
+def _year(
+    scenario: Scenario, plan: QuotaPlan | None, *, target: float, chance: float, trials: int, seed: int
+) -> SalesYear:
+    check_question(target=target, chance=chance, trials=trials, seed=seed)
     quarters = scenario.calendar.periods()
     targets, origin = None, ""
     if target > 0:
@@ -438,7 +449,12 @@ def limit_table(year: SalesYear, *, most_open_deals: int = 0) -> str:
         for _, row in frame.iterrows()
     ]  # fmt: skip
     header = ["rep", "role", "capacity in use (P10 to P90)", "leads lost", "leads waiting"]
-    return formats.table(header, rows)
+    above = (
+        "\n\nAbove 100 %: deals held when the year begins, or deals that moved to costlier stages, are kept."
+        if (frame["p90"] > 1).any()
+        else ""
+    )
+    return formats.table(header, rows) + above
 
 
 # --- hires -------------------------------------------------------------------------------------------------
@@ -469,24 +485,36 @@ def _hire_lines(year: SalesYear) -> list[str]:
     else:
         asked += ", the plan itself, which then has about an even chance"
     missing = quarters[quarters["missing"] > 0]
+    planned = ", on top of the hires already planned" if year.scenario.hires else ""
+    when = ", ".join(
+        ("" if len(starts) == 1 else f"{int(row['hires'])} ")
+        + f"on {row['start']} (decide by {row['decide_by']})"
+        for _, row in starts.iterrows()
+    )
+    total = int(starts["hires"].sum())
     if starts.empty and missing.empty:
         lines = [f"**Nobody has to be hired**: every quarter is expected to bring its part of {asked}."]
     elif starts.empty:
         lines = [f"**Hiring does not close the gap** to {asked}."]
-    else:
-        total = int(starts["hires"].sum())
-        when = ", ".join(
-            ("" if len(starts) == 1 else f"{int(row['hires'])} ")
-            + f"on {row['start']} (decide by {row['decide_by']})"
-            for _, row in starts.iterrows()
-        )
+    elif missing.empty:
         people = f"{total} {'person' if total == 1 else 'people'} ({year.closing_role})"
+        lines = [f"**{people} must start{': ' if len(starts) > 1 else ' '}{when}**{planned}, for {asked}."]
+    else:
+        before = float(np.maximum(quarters["needed"] - quarters["without_hires"], 0.0).sum())
         short = float(missing["missing"].sum())
-        even_so = "" if missing.empty else f"; {year.money(short)} of that stay missing even so"
-        lines = [f"**{people} must start{': ' if len(starts) > 1 else ' '}{when}**, for {asked}{even_so}."]
+        reached = year.lead_plan.reachable
+        goal = f"a chance of {formats.percent(year.chance)}" if reached else "the plan"
+        bring = f"{total} {'start brings' if total == 1 else 'starts bring'}"
+        lines = [
+            f"**Hiring alone cannot reach {goal}: {bring} {year.money(before - short)} of the "
+            f"{year.money(before)} missing** ({year.closing_role}{planned}); {year.money(short)} stay "
+            f"missing to {asked}.",
+            f"Starts that help: {when}.",
+        ]
     if not missing.empty:
         parts = [
-            f"{row['quarter']} {year.money(row['missing'])}" + (f" ({row['note']})" if row["note"] else "")
+            f"{row['quarter']} {year.money(row['missing'])}"
+            + (f" ({_why_missing(year, row['note'])})" if row["note"] else "")
             for _, row in missing.iterrows()
         ]
         lines.append(f"Still missing: {'; '.join(parts)}.")
@@ -495,13 +523,30 @@ def _hire_lines(year: SalesYear) -> list[str]:
         return lines
     first = delay.iloc[0]
     hires, start = _delayed(year)
+    if first["lost_low"] <= 0:  # a loss cannot be told from luck, nor can there be a gain from starting late
+        effect = f"makes no difference to bookings that can be told until the end of {year.quarters[-1]}"
+    else:
+        effect = f"costs {year.money(first['lost'])} of bookings until the end of {year.quarters[-1]}"
+    whose = f"{hires} {'hire' if hires == 1 else 'hires'} who could start on {start}"
+    lead = f"**A month of delay {effect}** for {whose}"
+    if starts.empty:
+        lead = f"**What if {hires} more people started on {start}: a month of delay {effect}**"
     lines.append(
-        f"**A month of delay costs {year.money(first['lost'])} of bookings until the end of "
-        f"{year.quarters[-1]}** for {hires} {'hire' if hires == 1 else 'hires'} who could start on {start}; "
-        f"in 8 of 10 cases {year.money(first['lost_low'])} to {year.money(first['lost_high'])} "
-        f"(n = {int(first['trials']):,} simulated horizons on the same luck)."
+        f"{lead}; in 8 of 10 cases the loss is {year.money(first['lost_low'])} "
+        f"to {year.money(first['lost_high'])} (n = {int(first['trials']):,} "
+        "simulated horizons on the same luck)."
     )
     return lines
+
+
+def _why_missing(year: SalesYear, note: str) -> str:
+    """Why a quarter stays short, with the role that was tried."""
+    if not note.startswith("more people bring no more"):
+        return note
+    limited = _has_limit(year.scenario) and np.nan_to_num(chance_of_limit(year.scenario)).max() >= BINDING
+    if limited:
+        return f"no more bookings from more people ({year.closing_role}); the limit is elsewhere"
+    return note.replace("more people", f"more people ({year.closing_role})", 1)
 
 
 def _delayed(year: SalesYear) -> tuple[int, date | None]:
@@ -560,11 +605,16 @@ def _delay_table(year: SalesYear) -> str:
         return "Nobody who is decided on now can start within the simulated quarters."
     rows = [
         [
-            int(row["months"]), row["start"], year.money(row["lost"]),
+            int(row["months"]), row["start"],
+            year.money(row["lost"]) if row["lost_low"] > 0 else "no difference that can be told",
             f"{year.money(row['lost_low'])} to {year.money(row['lost_high'])}",
             chance_text(row["chance_of_loss"]),
         ]
         for _, row in delays.iterrows()
     ]  # fmt: skip
     header = ["months later", "start", "bookings lost, expected", "P10 to P90", "chance of any loss"]
-    return formats.table(header, rows)
+    hires, start = _delayed(year)
+    what_if = (
+        f"What if {hires} more people started on {start}, or later:\n\n" if year.hires.starts.empty else ""
+    )
+    return what_if + formats.table(header, rows)

@@ -24,9 +24,16 @@ from salessim.plans import QuotaPlan, quotas
 from salessim.studies import OUTCOME_MEASURES, Comparison, Grid, expected
 from salessim.studies.customers import RecurringRevenue, base_yield, cac_payback, recurring_revenue
 from salessim.studies.outcome_measures import simulated
-from salessim.studies.structures import StructureComparison, compare_structures, value_of_qualification
+from salessim.studies.structures import (
+    CAPACITY_FACTORS,
+    StructureComparison,
+    compare_structures,
+    value_of_qualification,
+)
 
 __all__ = [
+    "QUALIFICATION_STEPS",
+    "STRUCTURE_STEPS",
     "CustomersReport",
     "QualificationReport",
     "StructuresReport",
@@ -61,6 +68,12 @@ EXAMPLE = "example"
 QUALIFICATION, CUSTOMERS = "qualification", "existing-customers"
 #: A role is short of capacity where so much of its leads is lost, or so much of its limit is in use.
 LOST_IS_MUCH, USE_IS_MUCH = 0.01, 0.85
+#: What :func:`prepare_structures` and :func:`prepare_qualification` do, step by step.
+STRUCTURE_STEPS = ("simulating the structures", "comparing the best two")
+QUALIFICATION_STEPS = tuple(
+    "simulating without any limit" if math.isinf(factor) else f"simulating {factor:g} × the capacity"
+    for factor in CAPACITY_FACTORS
+)
 #: Rows of a sweep that are shown from either end, and different refusals.
 SHOWN_ROWS, SHOWN_REFUSALS = 3, 3
 
@@ -112,11 +125,13 @@ def simulation_text(
         quotas(plan, scenario)  # a plan that does not fit is refused before the work, not after it
     chosen: Engine = engine  # type: ignore[assignment]  # simulate refuses what it does not know
     outcome = simulated(scenario, plan=plan, engine=chosen, trials=trials, seed=seed)
-    low, middle, high = outcome.team_quantiles([0.1, 0.5, 0.9], HORIZON)
+    low, high = outcome.team_quantiles([0.1, 0.9], HORIZON)
     money = _short(scenario.currency)
+    mean = float(outcome.expected_bookings(HORIZON).sum())
     lines = [
-        f"**'{scenario.name}' books {money(middle)} {_from_to(outcome)}** ({money(low)} to {money(high)} in "
-        "8 of 10 cases)."
+        f"**'{scenario.name}' is expected to book {money(mean)} {_from_to(outcome)}** (P10 to P90: "
+        f"{money(low)} to {money(high)}).",
+        "The scenario is taken as it is written: nothing in it is calibrated from an export here.",
     ]
     if plan is not None:
         lines.append(_plan_sentence(outcome, plan))
@@ -298,13 +313,14 @@ def comparison_text(found: Comparison) -> str:
     when = "over all simulated quarters" if found.period == HORIZON else f"in {found.period}"
     if gap == 0 and low == high == 0:
         first = (
-            f"**'{b}' books exactly as much as '{a}'** {when}, in each of {found.trials:,} paired horizons."
+            f"**'{b}' books exactly as much as '{a}'** {when}, in each of {found.trials:,} simulated "
+            "years on the same luck."
         )
     else:
         first = (
             f"**'{b}' books {money(abs(gap))} {word} than '{a}'** {when} (80 % range {luck}), and is ahead "
-            f"in {_sure(chance)} of {found.trials:,} paired horizons. The mean difference lies between "
-            f"{known.replace(' to ', ' and ')}."
+            f"in {_sure(chance)} of {found.trials:,} simulated years on the same luck. The "
+            f"mean difference lies between {known.replace(' to ', ' and ')}."
         )
     pairing = (
         f"Both lived through the same luck (seed {found.seed}), so that what they share drops out; "
@@ -361,9 +377,14 @@ def _signed_span(low: float, high: float, unit: str, currency: str) -> str:
 def grid_named(name: str) -> Grid:
     """A grid by the path of its file, or that of the example company ("example").
 
+    Raises:
+        ScenarioError: no such file and no such name, or a fault in the file.
+
     >>> grid_named("example").scenario.made_up
     True
     """
+    if name != EXAMPLE and not Path(name).exists() and Path(name).suffix not in (".yaml", ".yml"):
+        raise ScenarioError(f"'{name}' is no file and no shipped grid; shipped is '{EXAMPLE}'")
     return Grid.load(library.EXAMPLE / "grid.yaml" if name == EXAMPLE else name)
 
 
@@ -448,6 +469,8 @@ class StructuresReport:
     """Names of the structures that are invented."""
     left_out: str
     """Why the report's own company is not among them; "": it is, or there is none."""
+    hand_over: frozenset[tuple[str, str]] = frozenset()
+    """Structures with a role of theirs that works deals and never wins one: it hands them over."""
 
     @property
     def best(self) -> str:
@@ -468,7 +491,12 @@ class StructuresReport:
 
 
 def prepare_structures(
-    *, scenarios: str = "", own: Briefing | None = None, trials: int = 500, seed: int = 1
+    *,
+    scenarios: str = "",
+    own: Briefing | None = None,
+    trials: int = 500,
+    seed: int = 1,
+    step: Callable[[str], None] = lambda name: None,
 ) -> StructuresReport:
     """Compare structures of a team on the same demand [D2].
 
@@ -478,6 +506,7 @@ def prepare_structures(
         own: the report whose company is compared as well, before the others, where it faces the same demand.
         trials: simulated horizons of each structure.
         seed: seed of the simulation.
+        step: told the name of each of the :data:`STRUCTURE_STEPS` when it begins, for a progress bar.
 
     Raises:
         ScenarioError: a file at fault, or scenarios that do not face the same demand. ParameterError: two
@@ -493,6 +522,7 @@ def prepare_structures(
             )
         chosen[scenario.name] = scenario
     left_out = ""
+    step(STRUCTURE_STEPS[0])
     if own is None:
         found = compare_structures(chosen, trials=trials, seed=seed)
     else:
@@ -507,6 +537,7 @@ def prepare_structures(
         else:
             chosen = with_own
     last_two = _by_bookings(found)[-2:]
+    step(STRUCTURE_STEPS[1])
     return StructuresReport(
         comparison=found,
         next_best=compare_structures({name: chosen[name] for name in last_two}, trials=trials, seed=seed)
@@ -514,7 +545,14 @@ def prepare_structures(
         else None,
         made_up=tuple(name for name, scenario in chosen.items() if scenario.made_up),
         left_out=left_out,
+        hand_over=frozenset((name, role) for name, world in chosen.items() for role in _hand_over(world)),
     )
+
+
+def _hand_over(scenario: Scenario) -> set[str]:
+    """Roles that work stages, but in no segment the last one, in which deals are won."""
+    working = {stage.role for segment in scenario.segments for stage in segment.stages if stage.role}
+    return working - {segment.stages[-1].role for segment in scenario.segments if segment.stages[-1].role}
 
 
 def _not_comparable(own: Scenario, others: Scenario, difference: ScenarioError) -> str:
@@ -543,8 +581,13 @@ def structure_chapter_findings(
 ) -> str:
     """The chapter in a few sentences (Markdown): the best structure, where it is short, what qualification is
     worth, what the customers of today yield."""
+    trials = structures.comparison.trials
     lines = [
+        f"The engine of this chapter is 'flow', week by week, with {trials:,} simulated years of each "
+        "scenario, whatever engine works out the forecast of the report; what customers yield and payback "
+        "are expected values.",
         *_best_lines(structures),
+        *_unworked_lines(structures),
         _bottleneck_of(structures.comparison, structures.best),
         *_qualification_lines(qualified)[:2],
         *_customers_lines(customers)[:2],
@@ -553,13 +596,13 @@ def structure_chapter_findings(
         *structures.made_up,
         *(r.scenario.name for r in (qualified, customers) if r.scenario.made_up),
     )
-    return bullets([*lines, *_made_up(scenarios), *_left_out(structures)])
+    return bullets([*_made_up(scenarios), *lines, *_left_out(structures)])
 
 
 def structures_findings(report: StructuresReport) -> str:
     """Which structure books most on the same demand, how surely, and where each is short (Markdown)."""
     lines = [*_best_lines(report), *_bottleneck_lines(report)]
-    return bullets([*lines, *_made_up(report.made_up), *_left_out(report)])
+    return bullets([*_made_up(report.made_up), *lines, *_left_out(report)])
 
 
 def bottleneck_findings(report: StructuresReport) -> str:
@@ -571,8 +614,9 @@ def _best_lines(report: StructuresReport) -> list[str]:
     found = report.comparison
     money = _short(found.currency)
     best = found.table.set_index("structure").to_dict("index")[report.best]
+    where = "In the made-up example, " if report.best in report.made_up else ""
     lines = [
-        f"**'{report.best}' books most: {money(best['bookings_mean'])} expected** "
+        f"{where}**'{report.best}' {_books_most(report)}{money(best['bookings_mean'])} expected** "
         f"({money(best['bookings_p10'])} to {money(best['bookings_p90'])} in 8 of 10 cases), "
         f"{money(best['bookings_per_head'])} for each of {formats.count(round(best['heads'], 1))} people."
     ]
@@ -582,23 +626,40 @@ def _best_lines(report: StructuresReport) -> list[str]:
         known = formats.span(pair["chance_low"], pair["chance_high"], "share")
         lines.append(
             f"On the same demand that is {money(pair['difference'])} more than '{report.second}' (80 % range "
-            f"{luck}); it is ahead in {_sure(report.chance_ahead)} of {found.trials:,} paired horizons "
-            f"({known})."
+            f"{luck}); it is ahead in {_sure(report.chance_ahead)} of {found.trials:,} simulated years on "
+            f"the same luck ({known})."
         )
     return lines
+
+
+def _books_most(report: StructuresReport) -> str:
+    """Up to the amount: whether it books most, or only probably, or there is nothing to compare it with."""
+    if report.next_best is None:
+        return "books "
+    pair = report.next_best.table.iloc[-1]
+    unsure = pair["difference_p10"] <= 0 <= pair["difference_p90"]
+    return "probably books most: " if unsure else "books most: "
 
 
 def _bottleneck_lines(report: StructuresReport) -> list[str]:
     table = report.comparison.table
     lines = [_bottleneck_of(report.comparison, name) for name in table["structure"]]
+    return [*lines, *_unworked_lines(report)]
+
+
+def _unworked_lines(report: StructuresReport) -> list[str]:
+    """Leads that a structure leaves alone, and that its bookings are therefore short of."""
     unworked = [
         f"{formats.count(round(row['leads_nobody_works']))} leads of '{row['structure']}'"
-        for row in table.to_dict("records")
+        for row in report.comparison.table.to_dict("records")
         if row["leads_nobody_works"] > 0
     ]
-    if unworked:
-        lines.append(f"Nobody works {' and '.join(unworked)}: no seat has their segment.")
-    return lines
+    if not unworked:
+        return []
+    return [
+        f"Nobody works {' and '.join(unworked)}: no seat has their segment, and its bookings "
+        "are without them."
+    ]
 
 
 def _made_up(names: Sequence[str]) -> list[str]:
@@ -610,6 +671,11 @@ def _made_up(names: Sequence[str]) -> list[str]:
         f"**Made up {verb} {listed(names)}**: {what} what the simulator can compare, and no finding about "
         "anybody's company."
     ]
+
+
+def _example(scenario: Scenario, words: str) -> str:
+    """The beginning of a sentence, which says so where the scenario is made up: it is nobody's company."""
+    return f"In the made-up example, {words}" if scenario.made_up else words[0].upper() + words[1:]
 
 
 def _left_out(report: StructuresReport) -> list[str]:
@@ -653,6 +719,7 @@ def structures_table(report: StructuresReport) -> str:
         ("people", lambda row: formats.count(round(row["heads"], 1))),
         ("bookings per head", lambda row: money(row["bookings_per_head"])),
         ("new leads", lambda row: formats.count(round(row["new_leads"]))),
+        ("leads that nobody works", lambda row: formats.count(round(row["leads_nobody_works"]))),
         ("cost of leads", lambda row: money(row["cost_of_leads"])),
         ("leads lost on the way", lambda row: formats.percent(row["leads_lost_share"])),
         ("won deals", lambda row: formats.count(round(row["won_deals"]))),
@@ -694,6 +761,7 @@ def bottlenecks_table(report: StructuresReport) -> str:
         if row["structure"] != structure:
             structure = str(row["structure"])
             rows.append([f"**{structure}**", *[""] * (len(header) - 1)])
+        hands_over = (structure, row["role"]) in report.hand_over
         rows.append(
             [
                 _desk(row),
@@ -702,8 +770,8 @@ def bottlenecks_table(report: StructuresReport) -> str:
                 formats.count(round(row["leads_lost"])),
                 formats.count(round(row["waiting"], 1)),
                 formats.percent(row["used"]),
-                formats.count(round(row["won_deals"])),
-                formats.money(row["bookings"], "", short=True),
+                "hands over" if hands_over else formats.count(round(row["won_deals"])),
+                formats.MISSING if hands_over else formats.money(row["bookings"], "", short=True),
                 formats.count(round(row["departures"], 1)),
             ]
         )
@@ -722,26 +790,33 @@ class QualificationReport:
     """See :func:`salessim.studies.value_of_qualification`."""
 
 
-def prepare_qualification(*, scenario: str = "", trials: int = 500, seed: int = 1) -> QualificationReport:
+def prepare_qualification(
+    *, scenario: str = "", trials: int = 500, seed: int = 1, step: Callable[[str], None] = lambda name: None
+) -> QualificationReport:
     """Work out what qualification is worth [A6].
 
     Args:
         scenario: path of a scenario that qualifies, or name of a shipped one; "" for the shipped one.
         trials: simulated horizons of each case.
         seed: seed of the simulation.
+        step: told the name of each of the :data:`QUALIFICATION_STEPS` when it begins, for a progress bar.
 
     Raises:
         ScenarioError: a file at fault, no stage that qualifies, or no limit to what people can work on.
     """
     chosen = scenario_named(scenario or QUALIFICATION)
-    return QualificationReport(chosen, value_of_qualification(chosen, trials=trials, seed=seed))
+    tables = []
+    for name, factor in zip(QUALIFICATION_STEPS, CAPACITY_FACTORS, strict=True):
+        step(name)
+        tables.append(value_of_qualification(chosen, capacity_factors=(factor,), trials=trials, seed=seed))
+    return QualificationReport(chosen, pd.concat(tables, ignore_index=True))
 
 
 def qualification_findings(report: QualificationReport) -> str:
     """What qualification is worth at today's capacity, and what becomes of that as capacity grows
     (Markdown)."""
     made_up = (report.scenario.name,) if report.scenario.made_up else ()
-    return bullets([*_qualification_lines(report), *_made_up(made_up)])
+    return bullets([*_made_up(made_up), *_qualification_lines(report)])
 
 
 def _qualification_lines(report: QualificationReport) -> list[str]:
@@ -751,19 +826,22 @@ def _qualification_lines(report: QualificationReport) -> list[str]:
     largest = table.iloc[int(table["capacity_factor"].argmax())]
     gain, end = float(today["difference"]), float(largest["difference"])
     luck = _signed_range(today["difference_p10"], today["difference_p90"], currency)
+    today_in = _example(report.scenario, "at today's capacity")
     lines = [
-        f"**At today's capacity qualification {_brings(gain, money)}** (80 % range {luck}; it pays in "
-        f"{_sure(today['chance_it_pays'])} of {int(today['trials']):,} paired horizons): "
+        f"**{today_in} qualification {_brings(gain, money)}** (80 % range {luck}; it pays in "
+        f"{_sure(today['chance_it_pays'])} of {int(today['trials']):,} simulated years on the same luck): "
         f"{money(today['bookings_with'])} with it, {money(today['bookings_without'])} where every lead is "
         "chased."
     ]
     where = _capacity_words(float(largest["capacity_factor"]))
     if gain <= 0:
         lines.append("Capacity is not short enough for the step to pay for what it stops by mistake.")
-    elif end < 0.1 * gain:
+    elif largest["difference_low"] <= 0:
+        cost = largest["difference_high"] < 0
         lines.append(
-            f"**That vanishes as capacity grows without cost: {where} it {_brings(end, money)}.** What is "
-            "left of the step are the good leads that it stops by mistake, and the time it takes [A6]."
+            f"**That {'turns into a cost' if cost else 'vanishes'} as capacity grows: {where} it "
+            f"{_brings(end, money)}**{_pays_until(table)}. What is left of the step are the good leads that "
+            "it stops by mistake, and the time it takes [A6]."
         )
     else:
         lines.append(
@@ -800,6 +878,19 @@ def qualification_table(report: QualificationReport) -> str:
         for row in report.table.to_dict("records")
     ]
     return formats.table(header, rows)
+
+
+def _pays_until(table: pd.DataFrame) -> str:
+    """From which capacity on the step brings nothing, in words; "" where it always brings something."""
+    ranked = table.sort_values("capacity_factor")
+    pays = ranked["difference"].to_numpy() > 0
+    if pays[-1]:
+        return ""
+    first = 0 if not pays.any() else int(np.flatnonzero(pays)[-1]) + 1
+    factor = float(ranked["capacity_factor"].iloc[first])
+    if math.isinf(factor):
+        return f"; up to {ranked['capacity_factor'].iloc[first - 1]:g} × today's capacity it still pays"
+    return f"; from {factor:g} × today's capacity on it no longer pays"
 
 
 def _brings(gain: float, money: Callable[[float], str]) -> str:
@@ -881,7 +972,7 @@ def revenue_frame(report: CustomersReport) -> pd.DataFrame:
 def customers_findings(report: CustomersReport) -> str:
     """What the base yields, what churn takes, and payback, in sentences (Markdown)."""
     made_up = (report.scenario.name,) if report.scenario.made_up else ()
-    return bullets([*_customers_lines(report), *_made_up(made_up)])
+    return bullets([*_made_up(made_up), *_customers_lines(report)])
 
 
 def _customers_lines(report: CustomersReport) -> list[str]:
@@ -891,7 +982,8 @@ def _customers_lines(report: CustomersReport) -> list[str]:
     end = own[own["quarter"] == last].set_index("figure").to_dict("index")
     missing, revenue = end["revenue_missing"], end["revenue_end"]
     lines = [
-        f"**Churn costs {money(missing['mean'])} of annual recurring revenue by the end of {last}** "
+        f"**{_example(report.scenario, 'churn')} costs {money(missing['mean'])} of annual recurring revenue "
+        f"by the end of {last}** "
         f"({money(missing['p10'])} to {money(missing['p90'])} in 8 of 10 cases): {money(revenue['mean'])} "
         f"instead of {money(end['revenue_end_without_churn']['mean'])}.",
         *_base_sentences(report),
@@ -909,8 +1001,8 @@ def _base_sentences(report: CustomersReport) -> list[str]:
         return ["Nothing is sold to the customers of today: what they would yield is not in the scenario."]
     total = float(base["bookings"].sum())
     lines = [
-        f"**The customers of today yield {money(there['bookings'].sum())} of {money(total)} expected "
-        f"bookings ({formats.percent(there['bookings'].sum() / total)}) from "
+        f"**{_example(report.scenario, 'the customers of today')} yield {money(there['bookings'].sum())} of "
+        f"{money(total)} expected bookings ({formats.percent(there['bookings'].sum() / total)}) from "
         f"{formats.percent(there['leads'].sum() / base['leads'].sum())} of the leads.**"
     ]
     for segment, rows in base.groupby("segment", sort=False):
@@ -934,11 +1026,12 @@ def _payback_sentences(report: CustomersReport) -> list[str]:
     months = float(worst["payback_months"])
     when = "never pays for itself" if math.isinf(months) else f"has paid for itself after {months:.1f} months"
     return [
-        f"A customer from {worst['source']} ('{worst['segment']}') costs "
+        f"{_example(report.scenario, 'a customer')} from {worst['source']} ('{worst['segment']}') costs "
         f"{_short(report.scenario.currency)(worst['cost_per_win'])} in leads and {when}, at a gross margin "
         f"of {formats.percent(report.gross_margin)}"
         + (" (the slowest of the sources)" if len(known) > 1 else "")
-        + "; pay is not in it (the field: 9 to 12 months [H2])."
+        + ". That is the cost of leads only; with pay it is longer, so the field's 9 to 12 months [H2], "
+        "which count both, do not compare with it."
     ]
 
 
@@ -988,7 +1081,16 @@ def base_table(report: CustomersReport) -> str:
 def payback_table(report: CustomersReport) -> str:
     """What winning a customer costs by source, and when it has paid for itself (Markdown table)."""
     money = _short(report.scenario.currency)
-    header = ["segment", "source", "won", "cost of a win", "revenue a year", "churn", "months", "note"]
+    header = [
+        "segment",
+        "source",
+        "won",
+        "cost of a win",
+        "revenue a year",
+        "churn",
+        "months, leads only",
+        "note",
+    ]
     rows = [
         [
             row["segment"],

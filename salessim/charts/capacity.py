@@ -99,7 +99,10 @@ def leads_needed(
             f"No number of {what} gives {_article(share).lower()} {share} chance of the plan; the "
             f"spreadsheet asks for {planned}"
         )
-    ax = sheet.finish(finding, about=f"{what[:1].upper()}{what[1:]} by month, from the sources that move")
+    ax = sheet.finish(
+        finding,
+        about=f"{what[:1].upper()}{what[1:]} by month (of four or five weeks), from the sources that move",
+    )
     if len(rows) > 1:
         label_lines(ax, lines)
     return ax
@@ -128,7 +131,7 @@ def bookings_under_limit(
 
     Args:
         frame: columns limit (open deals per rep; NaN: no limit), expected, p10, p90 (bookings) and leads_lost
-            (mean number).
+            (mean number); optional: trials (simulated horizons).
         marked: the limit that is asked about; 0: none.
         currency: ISO code of the bookings.
         ax: where to draw; None makes a figure.
@@ -191,6 +194,8 @@ def bookings_under_limit(
         if enough:
             finding += f"; {enough[0]} cost next to nothing"
     about = f"Expected bookings{in_currency(currency)}; bar: P10 to P90; lost: leads there was no room for"
+    if "trials" in rows:
+        about += f"; n = {formats.count(float(rows['trials'].iloc[0]))} simulated horizons each"
     return sheet.finish(finding, about=about)
 
 
@@ -247,7 +252,7 @@ def capacity_in_use(
     )
     about = "Share of the limit in use; dot: mean; bar: P10 to P90"
     if used[-1] > 1:
-        about += "; over 100 %: deals that were open before"
+        about += "; above 100 %: deals held when the year begins, or moved to costlier stages, are kept"
     return sheet.finish(finding, about=about)
 
 
@@ -357,7 +362,7 @@ def lever_tornado(
     ...                       "bookings_high": [5.8e6, 5.36e6], "chance_low": [0.4, 0.6],
     ...                       "chance_high": [0.9, 0.7]})
     >>> lever_tornado(frame, currency="EUR").get_label()
-    'Leads move the plan most: 10 % less or more means EUR 4.80m or EUR 5.80m of bookings'
+    'Leads move the plan most: 10 % worse or better means EUR 4.80m or EUR 5.80m of bookings'
     """
     rows = known(frame, ["bookings_low", "bookings_base", "bookings_high"])
     swing = (floats(rows["bookings_high"]) - floats(rows["bookings_low"])) if len(rows) else np.zeros(0)
@@ -368,8 +373,9 @@ def lever_tornado(
     ax = sheet.ax
     low, base, high = (floats(rows[key]) for key in ("bookings_low", "bookings_base", "bookings_high"))
     at = np.arange(len(rows))
-    ax.barh(at, low - base, left=base, height=0.6, color=ORANGE, alpha=0.85)
-    ax.barh(at, high - base, left=base, height=0.6, color=BLUE)
+    worse, better = np.minimum(low, high), np.maximum(low, high)
+    ax.barh(at, worse - base, left=base, height=0.6, color=ORANGE, alpha=0.85)
+    ax.barh(at, better - base, left=base, height=0.6, color=BLUE)
     if "swing_high" in rows:  # sampling error, half of it at each end
         error = (floats(rows["swing_high"]) - floats(rows["swing"])) / 2
         for end in (low, high):
@@ -381,7 +387,7 @@ def lever_tornado(
     room = (1.9 if max(len(str(name)) for name in rows["name"]) > 36 else 1.45) * reach
     ax.set_xlim(base[-1] - room, base[-1] + room)
     for place in at:
-        for value, below in ((low[place], True), (high[place], False)):
+        for value, below in ((worse[place], True), (better[place], False)):
             left = value < base[place] or (value == base[place] and below)
             ax.annotate(
                 money(value, ""), (value, place), (-5 if left else 5, 0), textcoords="offset points",
@@ -395,7 +401,7 @@ def lever_tornado(
     if len(chances) == len(rows):
         texts = [
             f"{_end(least)}–{chance(most)}"
-            for least, most in zip(floats(rows["chance_low"]), floats(rows["chance_high"]), strict=True)
+            for least, most in np.sort(chances[["chance_low", "chance_high"]].to_numpy(np.float64), axis=1)
         ]
         column_beside(ax, texts, right=8, looks=[(MUTED, "normal")] * len(rows), head="chance of plan")
     ax.xaxis.set_visible(False)
@@ -407,11 +413,11 @@ def lever_tornado(
     plural = "" if name.endswith("leads") else "s"
     change = formats.percent(float(top["change"]))
     finding = (
-        f"{name[:1].upper()}{name[1:]} move{plural} the plan most: {change} less or more means "
-        f"{money(float(low[-1]), currency)} or {money(float(high[-1]), currency)} of bookings"
+        f"{name[:1].upper()}{name[1:]} move{plural} the plan most: {change} worse or better means "
+        f"{money(float(worse[-1]), currency)} or {money(float(better[-1]), currency)} of bookings"
     )
     about = (
-        f"Expected bookings{in_currency(currency)} with {change} less (orange) and more (blue) of one lever"
+        f"Expected bookings{in_currency(currency)} with one lever {change} worse (orange) or better (blue)"
     )
     return sheet.finish(finding, about=about)
 
@@ -427,7 +433,8 @@ def lever_spread(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | No
 
     Args:
         frame: columns name, first_order (share of the variance that comes from the lever alone), total (with
-            all that it does together with others), total_low, total_high (80 % interval) and samples.
+            all that it does together with others), total_low, total_high (80 % interval) and samples;
+            optional: enough (False: too few base points for a finding, which the title then says).
         ax: where to draw; None makes a figure.
         title: replaces the finding.
 
@@ -440,7 +447,7 @@ def lever_spread(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | No
     rows = rows[rows["total"] > 0].sort_values("total", kind="stable", ignore_index=True)
     sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.36))
     if rows.empty:
-        return sheet.nothing("The spread has not been split: set sobol_samples to a power of 2, such as 64")
+        return sheet.nothing("The spread has not been split: set sobol_samples to a power of 2, such as 256")
     ax = sheet.ax
     alone, total, low, high = (
         floats(rows[key]) for key in ("first_order", "total", "total_low", "total_high")
@@ -460,6 +467,8 @@ def lever_spread(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | No
         f"Doubt about {rows['name'].iloc[-1]} makes {formats.percent(total[-1])} of the spread of bookings "
         f"({formats.percent(low[-1]).removesuffix(' %')}–{formats.percent(high[-1])})"
     )
+    if "enough" in rows and not rows["enough"].all():
+        finding = "Too few points for a finding: take more samples"
     about = (
         "Share of the variance from a lever, with what it does together with others (total; bar: 80 % "
         f"interval) and alone; n = {samples} base points"

@@ -99,7 +99,9 @@ def structure_bookings(
             f"probability {formats.percent(LEVEL)}; {amount} are expected"
         )
     else:
-        finding = f"{short[-1]} books most: {amount} expected"
+        # 80 % ranges: below 9 of 10 cases the range of the difference holds 0
+        most_surely = "books most" if not chance_ahead < 0.9 else "probably books most"
+        finding = f"{short[-1]} {most_surely}: {amount} expected"
         if mean[-2] > 0:
             finding += f", {formats.percent(mean[-1] / mean[-2] - 1)} more than {short[-2]}"
         if math.isfinite(chance_ahead):

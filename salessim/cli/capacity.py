@@ -42,8 +42,8 @@ Target = Annotated[
     float, typer.Option(help="Bookings of the team over all simulated quarters; 0: the company's plan.")
 ]
 Chance = Annotated[float, typer.Option(help="Wanted chance of the plan, between 0 and 1.")]
-Trials = Annotated[int, typer.Option(help="Simulated horizons, where no formula holds.")]
-Seed = Annotated[int, typer.Option(help="Seed of the simulation.")]
+Trials = Annotated[int, typer.Option(help="Simulated horizons, where no formula holds; 2 or more.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulation, 0 or more.")]
 
 
 @app.callback()
@@ -70,6 +70,7 @@ def capacity(
         crm, quarter, column_map, as_of, scenario, plan, world, target=target, chance=chance, trials=trials,
         seed=seed,
     )  # fmt: skip
+    _with_target(year)
     _answer(lambda: briefing.capacity_findings(year))
 
 
@@ -84,7 +85,7 @@ def leads(
     world: World = "",
     target: Target = 0.0,
     chance: Chance = 0.80,
-    trials: Trials = 1_000,
+    trials: Trials = 400,
     seed: Seed = 1,
     out: Annotated[str, typer.Option(help="Write leads by segment, source and month to this CSV.")] = "",
 ) -> None:
@@ -96,6 +97,7 @@ def leads(
         crm, quarter, column_map, as_of, scenario, plan, world, target=target, chance=chance, trials=trials,
         seed=seed,
     )  # fmt: skip
+    _with_target(year)
     _answer(
         lambda: briefing.lead_findings(year),
         lambda: briefing.leads_table(year),
@@ -126,6 +128,8 @@ def limit(
     """Answer: does capacity bind, what does that cost, and who works at the limit?"""
     from salessim import briefing
 
+    if open_deals < 0:
+        raise ParameterError(f"--open-deals is {open_deals}; it must be 1 or more, or 0 for none")
     year = _year(
         crm, quarter, column_map, as_of, scenario, plan, world, target=0.0, chance=0.80, trials=trials,
         seed=seed,
@@ -157,6 +161,7 @@ def hire(
         crm, quarter, column_map, as_of, scenario, plan, world, target=target, chance=chance, trials=trials,
         seed=seed,
     )  # fmt: skip
+    _with_target(year)
     _answer(
         lambda: briefing.hire_findings(year),
         lambda: briefing.hire_table(year),
@@ -185,6 +190,8 @@ def hold(
         crm, quarter, column_map, as_of, scenario, plan, world, target=target, chance=chance, trials=trials,
         seed=seed,
     )  # fmt: skip
+    if year.plan is None:
+        raise ParameterError("there are no quotas: give a quota plan with --plan, or --target to share out")
     _answer(
         lambda: briefing.hold_findings(year),
         lambda: briefing.hold_table(year),
@@ -223,13 +230,18 @@ def levers(
     sobol: Annotated[
         bool, typer.Option("--sobol", help="Also split the spread when all levers are in doubt at once.")
     ] = False,
-    samples: Annotated[int, typer.Option(help="Base points of the Sobol sequence, a power of 2.")] = 256,
+    samples: Annotated[
+        int, typer.Option(help="Base points of the Sobol sequence, a power of 2 from 16 on.")
+    ] = 256,
     trials: Trials = 400,
     seed: Seed = 1,
 ) -> None:
     """Answer: which lever moves the plan most?"""
     from salessim import briefing
+    from salessim.briefing.levers import check_samples
 
+    if sobol:
+        check_samples(samples)
     year = _year(
         crm, quarter, column_map, as_of, scenario, plan, world, target=target, chance=0.80, trials=trials,
         seed=seed,
@@ -255,7 +267,11 @@ def _year(
 ) -> briefing.SalesYear:
     """The year that is asked about: of a CRM export, or of a scenario as it is."""
     from salessim import briefing
+    from salessim.briefing.sales_year import check_question
 
+    check_question(target=target, chance=chance, trials=trials, seed=seed)
+    if world and crm != "example":
+        raise ParameterError("--world takes a scenario as it is, --crm an export; give one of them")
     if world and scenario:
         raise ParameterError(
             "--world takes a scenario as it is, --scenario completes a CRM export; give one of them"
@@ -266,6 +282,15 @@ def _year(
         )
     report = prepared(crm, quarter, column_map, as_of, scenario, plan)
     return briefing.sales_year(report, target=target, chance=chance, trials=trials, seed=seed)
+
+
+def _with_target(year: briefing.SalesYear) -> briefing.SalesYear:
+    """The year, where a target or quotas are known for it."""
+    if year.targets is None and year.plan is None:
+        raise ParameterError("there is no target: give --target, or --plan with an annual_team_plan")
+    if year.targets is None:
+        raise ParameterError("there is no target: the quota plan states no annual_team_plan; give --target")
+    return year
 
 
 def _answer(*parts: Callable[[], str]) -> None:

@@ -3,11 +3,17 @@ teams are best built."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from salessim.cli.common import alone, csv_path
+from salessim.cli.common import alone, csv_path, progress
+from salessim.errors import ParameterError, listed
+
+if TYPE_CHECKING:
+    from salessim.model import Scenario
+    from salessim.plans import QuotaPlan
 
 __all__ = ["app", "compare", "simulate", "sweep"]
 
@@ -26,6 +32,42 @@ Seed = Annotated[int, typer.Option(help="Seed of the simulation: the same seed g
 Period = Annotated[str, typer.Option(help="Quarter, or 'horizon' for all simulated quarters.")]
 
 
+def _check_draws(trials: int, seed: int) -> None:
+    """Refuse what no simulation can work with, before any work."""
+    if trials < 2:
+        raise ParameterError(f"--trials is {trials}; it must be 2 or more")
+    if seed < 0:
+        raise ParameterError(f"--seed is {seed}; it must be 0 or more")
+
+
+def _check_period(period: str, scenario: Scenario) -> None:
+    from salessim.engine import HORIZON
+
+    known = [*(str(quarter) for quarter in scenario.calendar.periods()), HORIZON]
+    if period not in known:
+        raise ParameterError(f"--period is '{period}'; the scenario covers {listed(known)}")
+
+
+def _plan_for(path: str, *scenarios: Scenario) -> QuotaPlan | None:
+    """The quota plan of a file, refused where it does not fit the scenarios; None: none was given."""
+    from salessim.plans import QuotaPlan, quotas
+
+    if not path:
+        return None
+    plan = QuotaPlan.load(path)
+    for scenario in scenarios:
+        quotas(plan, scenario)
+    return plan
+
+
+def _table_path(out: str) -> Path | None:
+    """Where the table goes: a CSV file in a folder that is there."""
+    path = csv_path("--out", out)
+    if path and not path.parent.is_dir():
+        raise ParameterError(f"--out: folder '{path.parent}' does not exist")
+    return path
+
+
 def simulate(
     scenario: Annotated[str, typer.Argument(help="Scenario (.yaml), a shipped structure, or 'example'.")],
     quota_plan: QuotaPlanPath = "",
@@ -34,18 +76,16 @@ def simulate(
     seed: Seed = 1,
 ) -> None:
     """Say what a scenario brings: bookings by quarter, chance of the plan, leads lost, use of capacity."""
+    _check_draws(trials, seed)
     from salessim import briefing
-    from salessim.plans import QuotaPlan
 
-    typer.echo(
-        briefing.simulation_text(
-            briefing.scenario_named(scenario),
-            plan=QuotaPlan.load(quota_plan) if quota_plan else None,
-            engine=engine,
-            trials=trials,
-            seed=seed,
-        )
-    )
+    world = briefing.scenario_named(scenario)
+    plan = _plan_for(quota_plan, world)
+    name = f"simulating '{world.name}'"
+    with progress([name]) as step:
+        step(name)
+        text = briefing.simulation_text(world, plan=plan, engine=engine, trials=trials, seed=seed)
+    typer.echo(text)
 
 
 def compare(
@@ -58,18 +98,17 @@ def compare(
     out: Annotated[str, typer.Option(help="Write the table to this CSV file.")] = "",
 ) -> None:
     """Say by how much one scenario books more than another on the same luck, and how surely."""
+    _check_draws(trials, seed)
     from salessim import briefing, studies
-    from salessim.plans import QuotaPlan
 
-    path = csv_path("--out", out)
-    found = studies.compare(
-        briefing.scenario_named(a),
-        briefing.scenario_named(b),
-        plan=QuotaPlan.load(quota_plan) if quota_plan else None,
-        period=period,
-        trials=trials,
-        seed=seed,
-    )
+    path = _table_path(out)
+    worlds = briefing.scenario_named(a), briefing.scenario_named(b)
+    _check_period(period, worlds[0])
+    plan = _plan_for(quota_plan, *worlds)
+    name = "simulating both scenarios on the same luck"
+    with progress([name]) as step:
+        step(name)
+        found = studies.compare(*worlds, plan=plan, period=period, trials=trials, seed=seed)
     typer.echo(briefing.comparison_text(found))
     if path:
         found.table.to_csv(path, index=False)
@@ -94,10 +133,12 @@ def sweep(
     ] = None,
 ) -> None:
     """Work out every scenario of a grid, on all cores or a cluster; can be stopped and taken up again."""
+    _check_draws(trials, seed)
     from salessim import briefing, studies
     from salessim.plans import QuotaPlan
 
     chosen = briefing.grid_named(grid)
+    _check_period(period, chosen.scenario)
     try:
         table = studies.sweep(
             chosen,
@@ -133,9 +174,12 @@ def structures(
     """Answer: which way to organise the team books most on the same demand, and where is each short?"""
     if not alone(context):
         return
+    _check_draws(trials, seed)
     from salessim import briefing
+    from salessim.briefing.structures import STRUCTURE_STEPS
 
-    report = briefing.prepare_structures(scenarios=scenarios, trials=trials, seed=seed)
+    with progress(STRUCTURE_STEPS) as step:
+        report = briefing.prepare_structures(scenarios=scenarios, trials=trials, seed=seed, step=step)
     parts = (
         briefing.structures_findings(report),
         briefing.structures_table(report),
@@ -153,9 +197,12 @@ def qualification(
     seed: Seed = 1,
 ) -> None:
     """Answer: what is qualifying leads worth, and from which capacity on does it not pay any more?"""
+    _check_draws(trials, seed)
     from salessim import briefing
+    from salessim.briefing.structures import QUALIFICATION_STEPS
 
-    report = briefing.prepare_qualification(scenario=scenario, trials=trials, seed=seed)
+    with progress(QUALIFICATION_STEPS) as step:
+        report = briefing.prepare_qualification(scenario=scenario, trials=trials, seed=seed, step=step)
     typer.echo(f"{briefing.qualification_findings(report)}\n\n{briefing.qualification_table(report)}")
 
 
@@ -174,6 +221,7 @@ def customers(
     seed: Seed = 1,
 ) -> None:
     """Answer: what do the customers of today yield, what does churn cost, and when is a new one in profit?"""
+    _check_draws(trials, seed)
     from salessim import briefing
 
     report = briefing.prepare_customers(

@@ -134,7 +134,7 @@ def _same_demand(first: Scenario, other: Scenario) -> None:
     """Refuse a structure that does not face the demand of the first; ScenarioError says what differs."""
     for what, one, two in (
         ("currency", first.currency, other.currency),
-        ("calendar", first.calendar, other.calendar),
+        ("calendar", *(_quarters_covered(world) for world in (first, other))),
         ("market", first.market, other.market),
         ("segments", *({segment.name for segment in world.segments} for world in (first, other))),
     ):
@@ -153,6 +153,14 @@ def _same_demand(first: Scenario, other: Scenario) -> None:
                 f"'{first.name}' and {two_demand:g} in '{other.name}', or another season; "
                 "structures are compared on the same demand"
             )
+
+
+def _quarters_covered(scenario: Scenario) -> str:
+    """What a calendar covers, in words."""
+    quarters, before = scenario.calendar.periods(), scenario.calendar.quarters_before
+    earlier = f", with {before} quarters before" if before else ""
+    month = scenario.calendar.fiscal_year_starts_in_month
+    return f"{quarters[0]} to {quarters[-1]} of fiscal years from month {month}{earlier}"
 
 
 def _inbound(segment: Segment) -> float:

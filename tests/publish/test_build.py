@@ -20,7 +20,7 @@ from . import samples
 
 ROOT = Path(__file__).parents[2]
 
-PATIENCE = 60  # seconds; a run that has not got that far by then never will
+PATIENCE = 120  # seconds; a run that has not got that far by then never will
 
 
 def waited_for(condition: Callable[[], bool]) -> bool:
