@@ -223,7 +223,8 @@ def test_quarters_need_what_gives_the_plan_its_chance(year: SalesYear) -> None:
     total = int(year.hires.starts["hires"].sum())
     assert text.startswith(f"- **Hiring alone cannot reach a chance of 80 %: {total} starts bring EUR")
     assert len(cells(briefing.hire_table(year))) == len(year.hires.starts)
-    assert "A month of delay makes no difference to bookings that can be told" in text  # P10 to P90 spans 0
+    assert "A month of delay costs EUR" in text
+    assert "less than luck moves" in text  # P10 to P90 spans 0
     missing = frame["missing"].sum()
     assert missing > 0
     assert f"; {year.money(missing)} stay missing" in text.splitlines()[0]

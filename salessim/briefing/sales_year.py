@@ -523,7 +523,13 @@ def _hire_lines(year: SalesYear) -> list[str]:
         return lines
     first = delay.iloc[0]
     hires, start = _delayed(year)
-    if first["lost_low"] <= 0:  # a loss cannot be told from luck, nor can there be a gain from starting late
+    known = first["lost_low"] > 0 or (first["engine"] == "exact" and first["lost"] > 0)
+    if known and first["lost_low"] <= 0:
+        effect = (
+            f"costs {year.money(first['lost'])} of expected bookings until the end of {year.quarters[-1]}, "
+            "less than luck moves"
+        )
+    elif not known:  # a loss cannot be told from luck, nor can there be a gain from starting late
         effect = f"makes no difference to bookings that can be told until the end of {year.quarters[-1]}"
     else:
         effect = f"costs {year.money(first['lost'])} of bookings until the end of {year.quarters[-1]}"
@@ -606,7 +612,9 @@ def _delay_table(year: SalesYear) -> str:
     rows = [
         [
             int(row["months"]), row["start"],
-            year.money(row["lost"]) if row["lost_low"] > 0 else "no difference that can be told",
+            year.money(row["lost"])
+            if row["lost_low"] > 0 or (row["engine"] == "exact" and row["lost"] > 0)
+            else "no difference that can be told",
             f"{year.money(row['lost_low'])} to {year.money(row['lost_high'])}",
             chance_text(row["chance_of_loss"]),
         ]

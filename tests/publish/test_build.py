@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from . import samples
 
 ROOT = Path(__file__).parents[2]
 
-PATIENCE = 120  # seconds; a run that has not got that far by then never will
+PATIENCE = 60  # seconds; a run that has not got that far by then never will
 
 
 def waited_for(condition: Callable[[], bool]) -> bool:
@@ -98,6 +99,8 @@ build(samples.bundle(Path({str(tmp_path / "01-small.ipynb")!r})), out=Path({str(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # tests that run in the background of a shell ignore SIGINT, and so would every child of theirs
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert waited_for(started.exists)
     kernel = int(started.read_text())
