@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from salessim.engine import simulate
+from salessim.engine import Engine, simulate
 from salessim.errors import PlanError
 from salessim.library import example_plan, example_scenario
 from salessim.pay import (
@@ -267,3 +267,23 @@ def test_newcomers_of_a_simulation_draw() -> None:
     assert (advanced[hired, 1] > 1_000).all()
     assert (advanced[hired, 3] < 1_000).all()
     assert (advanced[0] == 0).all()
+
+
+@pytest.mark.parametrize("engine", ["thinning", "flow"])
+def test_mean_pay_of_trials_is_that_of_the_exact_law(engine: Engine) -> None:
+    """Commission rises with bookings, so its mean is the sum over a fine grid of amounts of each small rise
+    times the exact chance to book that much; trials must agree within their own error."""
+    plan, world = load_plan("50-50-accelerator"), example_scenario()
+    outcome = simulate(world, engine=engine, trials=6_000, seed=5)
+    paid = pay_outcome(plan, outcome, example_plan())
+    exact, quarter = simulate(world), 2
+    period = exact.periods[quarter]
+    edges = np.linspace(0.0, 1_500_000.0, 3_001)
+    for rep in (0, 5):
+        quota = float(paid.quota[rep, quarter] if paid.quota.ndim == 2 else paid.quota[0, rep, quarter])
+        curve = pay_out(plan, edges[:, None, None], [[quota]], roles=[AE]).commission[:, 0, 0]
+        middles = (edges[1:] + edges[:-1]) / 2
+        reached = np.array([exact.chance_at_least(amount, period)[rep] for amount in middles])
+        expected = curve[0] + (np.diff(curve) * reached).sum()
+        drawn = paid.commission[:, rep, quarter]
+        assert abs(drawn.mean() - expected) <= 4 * drawn.std() / np.sqrt(len(drawn)) + 1
