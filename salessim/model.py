@@ -26,12 +26,14 @@ from salessim.errors import ParameterError, ScenarioError, listed
 from salessim.periods import MONTH_OF_WEEK, Quarter
 
 __all__ = [
+    "DEFAULT_CONTRACTS",
     "DEFAULT_CRITERIA",
     "DEFAULT_RAMP",
     "READY_SHARE",
     "Behaviours",
     "Calendar",
     "Capacity",
+    "Contract",
     "Criterion",
     "Customers",
     "DealSize",
@@ -65,6 +67,10 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Whole = Annotated[int, Strict()]
 Name = Annotated[str, Strict(), Field(min_length=1, max_length=120, pattern=r"\S")]
+
+CurrencyCode = Annotated[str, Strict(), Field(pattern=r"^[A-Z]{3}$")]
+#: Fields of a lead that a contract may ask for, as the canonical table of leads names them.
+ContractField = Literal["company", "industry", "company_size", "contact", "position", "email", "phone"]
 
 WEEKS_PER_MONTH = 52 / 12
 
@@ -904,6 +910,28 @@ class OpenDeal(Part):
     """How many such deals there are."""
 
 
+class Contract(Part):
+    """What marketing and sales have agreed that a lead must carry before it counts as an MQL or an SQL [A9].
+
+    >>> DEFAULT_CONTRACTS[0].stage, DEFAULT_CONTRACTS[0].fields
+    ('MQL', ('company', 'industry', 'company_size', 'contact', 'position'))
+    """
+
+    stage: Literal["MQL", "SQL"]
+    """Which step of a lead the contract is about."""
+    fields: Annotated[tuple[ContractField, ...], Field(min_length=1)]
+    """Fields that must be filled in the CRM."""
+    sources: tuple[Name, ...] = ()
+    """Sources whose leads it is about; empty: all that have no contract of their own."""
+
+
+#: The default contracts of [A9]; an SQL must also be reachable.
+DEFAULT_CONTRACTS = (
+    Contract(stage="MQL", fields=("company", "industry", "company_size", "contact", "position")),
+    Contract(stage="SQL", fields=("company", "industry", "company_size", "contact", "position", "email")),
+)
+
+
 class Scenario(Part):
     """A market, funnels and a team over some quarters: all that the simulator needs to know.
 
@@ -929,12 +957,16 @@ class Scenario(Part):
     """What this scenario is about, in a sentence or two."""
     made_up: bool = False
     """True for invented examples; reports then say so on every page."""
-    currency: Annotated[str, Strict(), Field(pattern=r"^[A-Z]{3}$")]
+    currency: CurrencyCode
     """Three-letter ISO code of all amounts."""
     calendar: Calendar
     """The quarters simulated."""
     criteria: tuple[Criterion, ...] = ()
     """Qualification criteria that stages refer to."""
+    contracts: tuple[Contract, ...] = DEFAULT_CONTRACTS
+    """What a lead must carry to count as an MQL or an SQL."""
+    exchange_rates: dict[CurrencyCode, Positive] = Field(default_factory=dict)
+    """What one unit of another currency is worth in the scenario's own, such as {USD: 0.92}."""
     segments: Annotated[tuple[Segment, ...], Field(min_length=1)]
     """Customer segments, each with its own funnel."""
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]

@@ -7,7 +7,7 @@ missing date NaT and a missing number NaN.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
@@ -17,12 +17,24 @@ import pandera.pandas as pa
 from salessim.crm.quality import QualityReport
 from salessim.crm.textfiles import SourceFile
 
-__all__ = ["NO_SEGMENTS", "SEGMENT_MISSING", "SPECS", "Kind", "TableSpec", "Tables", "checked", "empty"]
+__all__ = [
+    "GIVEN",
+    "NO_SEGMENTS",
+    "SEGMENT_MISSING",
+    "SPECS",
+    "Kind",
+    "TableSpec",
+    "Tables",
+    "checked",
+    "empty",
+]
 
 Kind = Literal["text", "date", "money", "number"]
 
 #: Segment of every deal when the export has no segments at all.
 NO_SEGMENTS = "all"
+#: Stands in the place of a contact's name, e-mail or phone, and of evidence in free text, which are dropped.
+GIVEN = "given"
 #: Segment of a deal whose own segment is blank although the export has segments.
 SEGMENT_MISSING = "not given"
 
@@ -31,7 +43,8 @@ SEGMENT_MISSING = "not given"
 class TableSpec:
     """What a column map may fill in one table: columns with their kind, the key, and what it must fill.
 
-    ``derived`` columns are computed by the import, ``input_only`` ones are read and used but not returned.
+    ``derived`` columns are computed by the import, ``input_only`` ones are read and used but not returned,
+    ``personal`` ones say only whether something is there (:data:`GIVEN`) unless personal data is asked for.
 
     >>> SPECS["reps"].key, SPECS["opportunities"].required
     (('rep',), ('opportunity_id', 'rep', 'stage', 'created', 'closed', 'amount'))
@@ -42,6 +55,7 @@ class TableSpec:
     required: tuple[str, ...]
     derived: tuple[str, ...] = ()
     input_only: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
 
     @property
     def canonical_columns(self) -> tuple[str, ...]:
@@ -71,12 +85,17 @@ SPECS: Mapping[str, TableSpec] = {
             "expected_close": "date",
             "amount": "money",
             "list_price": "money",
+            "next_step": "text",
+            "next_step_date": "date",
+            "purchase_date": "date",
+            "lost_reason": "text",
             "currency": "text",
+            "probability": "number",
         },
         key=("opportunity_id",),
         required=("opportunity_id", "rep", "stage", "created", "closed", "amount"),
         derived=("row",),
-        input_only=("currency",),
+        input_only=("currency", "probability"),
     ),
     "reps": TableSpec(
         columns={
@@ -116,9 +135,17 @@ SPECS: Mapping[str, TableSpec] = {
             "mql": "date",
             "sql": "date",
             "opportunity_id": "text",
+            "company": "text",
+            "industry": "text",
+            "company_size": "text",
+            "position": "text",
+            "contact": "text",
+            "email": "text",
+            "phone": "text",
         },
         key=("lead_id",),
         required=("lead_id", "created"),
+        personal=("contact", "email", "phone"),
     ),
     "stage_history": TableSpec(
         columns={"opportunity_id": "text", "stage": "text", "entered": "date"},
@@ -129,6 +156,12 @@ SPECS: Mapping[str, TableSpec] = {
         columns={"rep": "text", "period": "text", "quota": "money"},
         key=("rep", "period"),
         required=("rep", "period", "quota"),
+    ),
+    "evidence": TableSpec(
+        columns={"opportunity_id": "text", "criterion": "text", "evidence": "text", "noted": "date"},
+        key=("opportunity_id", "criterion"),
+        required=("opportunity_id", "criterion", "evidence"),
+        personal=("evidence",),
     ),
 }
 
@@ -144,21 +177,25 @@ _DTYPES: Mapping[Kind, str] = {
 class Tables:
     """One CRM export, cleaned: what every measure, chart and calibration starts from.
 
-    The six tables are always there with all their columns, possibly without rows:
+    The seven tables are always there with all their columns, possibly without rows:
 
     - ``opportunities``: opportunity_id (unique), name, rep, account, product, segment (never missing;
       ``all`` when the export has none, ``not given`` where one deal's is blank), source, stage (the open
       stage; ``won`` or ``lost`` for closed deals), status (``open``, ``won``, ``lost``), created, closed
       (NaT while open), expected_close, amount (won: booked; open: expected, NaN when not given; lost:
-      always NaN, since a lost deal brought nothing), list_price, row (record number in its file; the header
-      is 1).
+      always NaN, since a lost deal brought nothing), list_price, next_step and next_step_date (what is agreed
+      with the customer), purchase_date (when the customer says that the purchase happens), lost_reason, row
+      (record number in its file; the header is 1).
     - ``reps``: rep (unique), manager, region, role, start, end. Sellers who are only named in deals, leads
       or quotas are added without a manager.
     - ``accounts``: account (unique), industry, region, employees, parent.
     - ``leads``: lead_id (unique), source, segment, rep, created, mql, sql (the day the lead qualified, or
-      NaT), opportunity_id.
+      NaT), opportunity_id, company, industry, company_size, position, contact, email, phone (the last three
+      say only whether they are there, unless personal data was asked for).
     - ``stage_history``: opportunity_id, stage, entered.
     - ``quotas``: rep, period (``2017Q3``), quota.
+    - ``evidence``: opportunity_id, criterion, evidence, noted (the day it was noted, or NaT): what is
+      known of each qualification criterion.
 
     ``as_of`` is the day the export was taken, ``currency`` an ISO code (``XXX``: the export has no currency),
     ``stages`` the open stages in order, ``column_map`` the map that was used and ``column_map_reason`` why.
@@ -178,6 +215,7 @@ class Tables:
     stages: tuple[str, ...]
     fiscal_year_starts_in_month: int = 1
     column_map_reason: str = ""
+    evidence: pd.DataFrame = field(default_factory=lambda: empty("evidence"))
 
     def with_rep_columns(self) -> pd.DataFrame:
         """Return the opportunities with each seller's manager, region and role beside them.

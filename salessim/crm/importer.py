@@ -97,6 +97,7 @@ def read(
         leads=checked("leads", finished["leads"]),
         stage_history=checked("stage_history", finished["stage_history"], stages=chosen.open_stages),
         quotas=checked("quotas", finished["quotas"]),
+        evidence=checked("evidence", finished["evidence"]),
         as_of=day,
         currency=chosen.currency,
         quality=quality,
