@@ -6,11 +6,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from salessim import book, briefing, crm, publish
 from salessim.errors import ParameterError, listed
 from salessim.library import example_scenario
 from salessim.model import Scenario
 from salessim.publish import parameters
+from salessim.spreadsheets import CSV_ENCODING, csv_text
 from salessim.workspace import ReportSpec
 
 __all__ = ["render"]
@@ -126,9 +129,13 @@ def _files(
     return {
         "scenario.yaml": report.scenario.to_yaml(),
         "recommended-plan.yaml": report.recommended.to_yaml(),
-        "quotas.csv": briefing.quota_list(report).to_csv(index=False),
+        "quotas.csv": _csv(briefing.quota_list(report)),
         "pay-plan.yaml": paid.plan.to_yaml(),
         "data-quality.csv": quality,
-        "measures.csv": briefing.measured(report, benchmarks=benchmarks).to_csv(index=False),
-        "estimates.csv": report.calibration.table().to_csv(index=False),
+        "measures.csv": _csv(briefing.measured(report, benchmarks=benchmarks)),
+        "estimates.csv": _csv(report.calibration.table()),
     }
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return csv_text(table).encode(CSV_ENCODING)

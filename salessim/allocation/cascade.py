@@ -44,6 +44,7 @@ from salessim.allocation.year import (
 )
 from salessim.errors import PlanError, listed
 from salessim.formats import NO_CURRENCY, percent
+from salessim.spreadsheets import csv_text
 
 __all__ = ["Allocation", "allocate", "quotas_as_csv"]
 
@@ -209,7 +210,7 @@ def quotas_as_csv(quotas: pd.DataFrame, year: int | None) -> str:
         raise PlanError("quotas cannot be written: state the year, so that their quarters have names")
     cents = np.rint(quotas["quota"].to_numpy() * 100).astype(np.int64)
     exact = [f"{value // 100}.{value % 100:02d}" for value in cents.tolist()]
-    return str(quotas.assign(quota=exact).to_csv(index=False, lineterminator="\n"))
+    return csv_text(quotas.assign(quota=exact))
 
 
 def allocate(

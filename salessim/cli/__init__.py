@@ -12,6 +12,7 @@ import typer
 
 from salessim import __version__
 from salessim.cli import capacity as capacity_commands
+from salessim.cli import crm as crm_commands
 from salessim.cli import pay as pay_commands
 from salessim.cli import quota as quota_commands
 from salessim.cli import studies as study_commands
@@ -31,7 +32,17 @@ app.add_typer(quota_commands.app, name="quota")
 app.add_typer(pay_commands.app, name="pay")
 app.add_typer(capacity_commands.app, name="capacity")
 app.add_typer(study_commands.app, name="structures")
-for command in (study_commands.simulate, study_commands.compare, study_commands.sweep):
+app.command("import")(crm_commands.import_export)
+for command in (
+    crm_commands.check,
+    crm_commands.measures,
+    crm_commands.calibrate,
+    crm_commands.audit,
+    crm_commands.snapshot,
+    study_commands.simulate,
+    study_commands.compare,
+    study_commands.sweep,
+):
     app.command()(command)
 
 
@@ -89,49 +100,6 @@ def init(folder: Annotated[Path, typer.Argument(help="New or empty folder.")]) -
 
 
 @app.command()
-def check(
-    crm: Crm = "example",
-    column_map: ColumnMap = "",
-    as_of: AsOf = "",
-    out: Annotated[str, typer.Option(help="Write every finding, row by row, to this CSV file.")] = "",
-) -> None:
-    """Say what is wrong with a CRM export: rejected, repaired and suspicious rows, with reasons."""
-    from salessim import briefing
-    from salessim.crm import write_quality_report
-
-    tables = briefing.read_export(crm, column_map=column_map, as_of=as_of)
-    typer.echo(briefing.data_quality(tables))
-    if out:
-        typer.echo(write_quality_report(tables.quality, Path(out)))
-
-
-@app.command()
-def measures(
-    crm: Crm = "example",
-    quarter: QuarterText = "2026Q2",
-    column_map: ColumnMap = "",
-    as_of: AsOf = "",
-    measure: Annotated[str, typer.Option(help="One measure, such as win_rate_closed; left out: all.")] = "",
-    by: Annotated[str, typer.Option(help="quarter, rep, manager, region, segment, source, account …")] = "",
-    fiscal_year_starts_in_month: Annotated[
-        int, typer.Option(help="Month in which the fiscal year starts, 1 to 12.")
-    ] = 1,
-) -> None:
-    """Measure the pipeline of a quarter, each figure with its interval and sample size."""
-    from salessim import briefing
-
-    if by and not measure:
-        raise ParameterError(f"--by {by} needs --measure: name the measure that is to be split")
-    tables = briefing.read_export(
-        crm,
-        column_map=column_map,
-        as_of=as_of,
-        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
-    )
-    typer.echo(briefing.measures_text(tables, quarter=quarter, measure=measure, by=by))
-
-
-@app.command()
 def hiring(
     crm: Crm = "example",
     quarter: QuarterText = "2026Q2",
@@ -149,25 +117,6 @@ def hiring(
     report = prepared(crm, quarter, column_map, as_of, scenario)
     findings = briefing.onboarding_findings(report, extra_hires=extra_hires, hire_start=hire_start)
     typer.echo(f"{findings}\n\n{briefing.hiring(report)}")
-
-
-@app.command()
-def calibrate(
-    crm: Crm = "example",
-    quarter: QuarterText = "2026Q2",
-    column_map: ColumnMap = "",
-    as_of: AsOf = "",
-    scenario: ScenarioPath = "",
-    out: Annotated[str, typer.Option(help="Write the calibrated scenario to this file.")] = "",
-) -> None:
-    """Estimate a scenario from a CRM export; prints the estimates with intervals and doubts."""
-    from salessim import briefing
-
-    report = prepared(crm, quarter, column_map, as_of, scenario)
-    typer.echo(briefing.assumptions(report))
-    if out:
-        Path(out).write_text(report.scenario.to_yaml(), encoding="utf-8")
-        typer.echo(out)
 
 
 @app.command()

@@ -91,6 +91,7 @@ def leads(
 ) -> None:
     """Answer: how many leads and MQL does the plan need, per segment, source and month?"""
     from salessim import briefing
+    from salessim.spreadsheets import write_csv
 
     path = csv_path("--out", out)
     year = _year(
@@ -106,7 +107,7 @@ def leads(
     )
     if path:
         table = briefing.lead_list(year)
-        table.to_csv(path, index=False)
+        write_csv(table, path)
         typer.echo(f"{path}: {len(table):,} rows")
 
 

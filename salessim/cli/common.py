@@ -29,9 +29,15 @@ __all__ = [
     "progress",
 ]
 
-Crm = Annotated[str, typer.Option(help="Folder of the CRM export, or 'example' for the made-up company.")]
+Crm = Annotated[
+    str,
+    typer.Option(help="CRM export: folder, file, database URL or crm.yaml; 'example' is a made-up company."),
+]
 QuarterText = Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")]
-ColumnMap = Annotated[str, typer.Option(help="Shipped column map, or path of your own (.yaml).")]
+ColumnMap = Annotated[
+    str,
+    typer.Option("--column-map", "--source", help="Shipped column map such as hubspot, or your own (.yaml)."),
+]
 AsOf = Annotated[str, typer.Option(help="Day the export was taken, such as 2017-09-30.")]
 ScenarioPath = Annotated[str, typer.Option(help="Scenario with roles, ramps, hires and criteria (.yaml).")]
 PlanPath = Annotated[str, typer.Option(help="Quota plan (.yaml); left out: the recommended one.")]

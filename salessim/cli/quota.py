@@ -246,6 +246,7 @@ def allocate(
 ) -> None:
     """Hand the company's plan down to every rep, exact to the cent: company, regions, managers, reps."""
     from salessim import briefing
+    from salessim.spreadsheets import write_csv
 
     paths = csv_path("--out", out), csv_path("--reconciled-out", reconciled_out)
     if reconciled_out and not potential:
@@ -272,7 +273,7 @@ def allocate(
     # files before the answer, so that a refusal stands alone
     for path, quotas in zip(paths, (found.top_down, found.both), strict=True):
         if path and quotas:
-            path.write_text(quotas.to_csv(), encoding="utf-8")
+            write_csv(quotas.to_csv(), path)
     typer.echo(found.text)
     for path in paths:
         if path:
@@ -313,6 +314,7 @@ def import_file(
 ) -> None:
     """Read quotas from a wide or long file: what is in it, what is odd, and attainment beside sales."""
     from salessim import briefing
+    from salessim.spreadsheets import write_csv
 
     out_path, notes_path = csv_path("--out", out), csv_path("--notes", notes)
     found = briefing.import_quotas(
@@ -333,10 +335,10 @@ def import_file(
     )
     typer.echo(found.text)
     if out_path:
-        found.quotas.to_csv(out_path, index=False)
+        write_csv(found.quotas, out_path)
         typer.echo(f"{out_path}: {found.written}")
     if notes_path:
-        found.notes.to_csv(notes_path, index=False)
+        write_csv(found.notes, notes_path)
         typer.echo(f"{notes_path}: {len(found.notes):,} notes")
 
 

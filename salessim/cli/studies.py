@@ -100,6 +100,7 @@ def compare(
     """Say by how much one scenario books more than another on the same luck, and how surely."""
     _check_draws(trials, seed)
     from salessim import briefing, studies
+    from salessim.spreadsheets import write_csv
 
     path = _table_path(out)
     worlds = briefing.scenario_named(a), briefing.scenario_named(b)
@@ -111,7 +112,7 @@ def compare(
         found = studies.compare(*worlds, plan=plan, period=period, trials=trials, seed=seed)
     typer.echo(briefing.comparison_text(found))
     if path:
-        found.table.to_csv(path, index=False)
+        write_csv(found.table, path)
         typer.echo(path)
 
 

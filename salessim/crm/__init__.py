@@ -4,15 +4,19 @@
 :mod:`salessim.crm.columnmap`, how to add a quality rule in :mod:`salessim.crm.rules`.
 
 >>> from salessim.crm import shipped_maps
->>> shipped_maps()
-('maven_crm', 'salessim_csv')
+>>> shipped_maps()[:4]
+('amocrm', 'bitrix24', 'dynamics_365', 'espocrm')
 """
 
 from salessim.crm.asof import as_seen_on
 from salessim.crm.canonical import NO_SEGMENTS, SEGMENT_MISSING, Tables
+from salessim.crm.changes import Changes, changes_between, changes_in
 from salessim.crm.columnmap import ColumnMap, NumberFormat, read_map, shipped_maps
 from salessim.crm.coverage import LeftCut, left_cut
+from salessim.crm.currencies import Rates, read_rates
+from salessim.crm.gaps import GAPS, Gap
 from salessim.crm.importer import read
+from salessim.crm.ledger import Recorded, with_history
 from salessim.crm.quality import QualityReport, write_quality_report
 from salessim.crm.quotas import (
     QUOTA_RULES,
@@ -27,19 +31,26 @@ from salessim.crm.quotas import (
 )
 from salessim.crm.rules import RULES, Rule
 from salessim.crm.textfiles import SourceFile
+from salessim.crm.writing import MAP_FILE, write_tables
 
 __all__ = [
+    "GAPS",
+    "MAP_FILE",
     "NO_SEGMENTS",
     "QUOTA_RULES",
     "RULES",
     "SEGMENT_MISSING",
     "AddableQuotas",
+    "Changes",
     "ColumnMap",
+    "Gap",
     "LeftCut",
     "NumberFormat",
     "QualityReport",
     "QuotaFile",
     "QuotaRule",
+    "Rates",
+    "Recorded",
     "Rule",
     "SourceFile",
     "Tables",
@@ -47,11 +58,16 @@ __all__ = [
     "attainment",
     "attainment_by_period",
     "attainment_of",
+    "changes_between",
+    "changes_in",
     "left_cut",
     "read",
     "read_map",
     "read_quotas",
+    "read_rates",
     "shipped_maps",
+    "with_history",
     "without_rollups",
     "write_quality_report",
+    "write_tables",
 ]

@@ -20,8 +20,8 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
     What was created later is left out; deals that closed later are open again, with no amount, since the
     booked amount was not known yet. Deals that were open on the day are in the stage that the stage history
     tells for it, or in the first one where it tells of later stages only; without any history, deals that are
-    still open keep their stage. Deals without a date of creation stay. Amounts and owners are today's: a CRM
-    export does not tell their past.
+    still open keep their stage. Deals without a date of creation stay, and so does evidence without a date.
+    Amounts, owners and next steps are today's: a CRM export does not tell their past.
 
     Raises:
         DataError: where the day lies after the day of the export.
@@ -47,6 +47,7 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
     deals.loc[reopened, "status"] = "open"
     deals.loc[reopened, "closed"] = pd.NaT
     deals.loc[reopened, "amount"] = np.nan
+    deals.loc[reopened, "lost_reason"] = None
     leads = until(tables.leads, "created").copy()
     for column in ("mql", "sql"):
         leads.loc[leads[column] > last, column] = pd.NaT
@@ -56,5 +57,6 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
         opportunities=deals.reset_index(drop=True),
         leads=leads.reset_index(drop=True),
         stage_history=history.reset_index(drop=True),
+        evidence=until(tables.evidence, "noted").reset_index(drop=True),
         as_of=day,
     )

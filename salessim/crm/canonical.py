@@ -255,6 +255,10 @@ def empty(table: str) -> pd.DataFrame:
     return frame[list(spec.canonical_columns)]
 
 
+def _is_text(column: pd.Series[Any]) -> bool:
+    return column.dtype == object or isinstance(column.dtype, pd.CategoricalDtype)
+
+
 def _schema(table: str, stages: tuple[str, ...]) -> Any:
     spec = SPECS[table]
     never_missing = {*spec.key} | ({"segment", "stage", "status"} if table == "opportunities" else set())
@@ -263,12 +267,14 @@ def _schema(table: str, stages: tuple[str, ...]) -> Any:
         if name in spec.derived:
             columns[name] = pa.Column("int64", pa.Check.ge(2))
             continue
-        checks = []
+        kind = spec.columns[name]
+        checks = [pa.Check(_is_text, name="texts")] if kind == "text" else []
         if name == "stage":
             checks.append(pa.Check.isin([*stages, "won", "lost"]))
         if name == "status":
             checks.append(pa.Check.isin(["open", "won", "lost"]))
-        columns[name] = pa.Column(_DTYPES[spec.columns[name]], checks, nullable=name not in never_missing)
+        dtype = None if kind == "text" else _DTYPES[kind]
+        columns[name] = pa.Column(dtype, checks, nullable=name not in never_missing)
     rules = []
     if table == "opportunities":
         rules = [
@@ -280,7 +286,12 @@ def _schema(table: str, stages: tuple[str, ...]) -> Any:
                 lambda deals: (deals["status"] != "lost") | deals["amount"].isna(), name="lost has none"
             ),
             pa.Check(lambda deals: ~(deals["closed"] < deals["created"]), name="closed after created"),
-            pa.Check(lambda deals: (deals["status"] == "open") | (deals["stage"] == deals["status"])),
+            *(
+                pa.Check(
+                    lambda deals, closed=closed: (deals["status"] == closed) == (deals["stage"] == closed)
+                )
+                for closed in ("won", "lost")
+            ),
         ]
     return pa.DataFrameSchema(columns, checks=rules, strict=True, ordered=True, unique=list(spec.key))
 
@@ -289,7 +300,7 @@ def checked(table: str, frame: pd.DataFrame, *, stages: tuple[str, ...] = ()) ->
     """Return the table unchanged after proving that it keeps the promises made in :class:`Tables`.
 
     A guard of the import against itself: what a user can cause is reported long before. A breach is a pandera
-    ``SchemaError``.
+    ``SchemaError``. Texts may be categories, which takes a fraction of the time on large tables.
 
     >>> len(checked("accounts", empty("accounts")))
     0

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from salessim.errors import WorkspaceError
+from salessim.spreadsheets import write_csv
 
 __all__ = [
     "COUNT_COLUMNS",
+    "FINDING_COLUMNS",
     "ISSUE_COLUMNS",
     "SEVERITIES",
     "QualityReport",
@@ -26,9 +27,12 @@ SEVERITIES: tuple[Severity, ...] = ("rejected", "suspicious", "repaired")
 
 ISSUE_COLUMNS = ("table", "file", "row", "key", "field", "value", "rule", "severity", "what_to_do")
 COUNT_COLUMNS = ("table", "file", "read", "kept", "rejected", "repaired", "suspicious")
+FINDING_COLUMNS = ("table", "field", "rule", "finding", "what_to_do")
 _SUMMARY_COLUMNS = ("rule", "severity", "rows", "example", "what_to_do")
-# a spreadsheet would run a cell that begins with one of these as a formula
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _no_findings() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(FINDING_COLUMNS), dtype="object")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,9 @@ class QualityReport:
       declares.
     - ``counts``: per table and file the records read, kept and rejected (read = kept + rejected), and the
       distinct kept rows that were repaired or are suspicious.
-    - ``notes``: what holds for the whole export: conventions, files and columns that were not used.
+    - ``notes``: how the export was read: conventions, conversions, files and columns that were not used.
+    - ``findings``: what is wrong with the export as a whole, such as no stage history: table, field, rule,
+      finding (what it means and which figures cannot be given), what_to_do.
 
     >>> import pandas as pd
     >>> issues = pd.DataFrame(
@@ -61,6 +67,7 @@ class QualityReport:
     issues: pd.DataFrame
     counts: pd.DataFrame
     notes: tuple[str, ...] = ()
+    findings: pd.DataFrame = field(default_factory=_no_findings)
 
     def summary(self) -> pd.DataFrame:
         """Return one line per rule that hit, worst first: rule, severity, rows, example, what_to_do.
@@ -99,11 +106,11 @@ def _example(found: pd.DataFrame) -> str:
 
 
 def write_quality_report(report: QualityReport, path: str | Path) -> Path:
-    """Write all issues as a CSV file for whoever cleans up the CRM, and return its path.
+    """Write all findings and issues as a CSV file for whoever cleans up the CRM, and return its path.
 
-    UTF-8 with byte-order mark, so that spreadsheets show every alphabet. A cell that a spreadsheet would
-    run as a formula (it begins with =, +, -, @, a tab or a carriage return) gets a leading apostrophe. A
-    WorkspaceError names the path when it cannot be written.
+    Findings on the whole export come first, without file and row. The file opens in any spreadsheet and runs
+    no formula there (see :func:`salessim.spreadsheets.write_csv`); a WorkspaceError names the path when it
+    cannot be written.
 
     >>> import tempfile
     >>> issues = pd.DataFrame(
@@ -116,13 +123,9 @@ def write_quality_report(report: QualityReport, path: str | Path) -> Path:
     ...     print(path.read_text(encoding="utf-8-sig").splitlines()[1])
     accounts,a.csv,2,'=1+1,account,'=1+1,exact duplicate,rejected,Merge.
     """
-    path = Path(path)
-    safe = report.issues.copy()
-    for name in safe.columns.drop("row"):
-        texts = safe[name].astype(str)
-        safe[name] = texts.where(~texts.str.startswith(_FORMULA_STARTS), "'" + texts)
-    try:
-        safe.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
-    except OSError as error:
-        raise WorkspaceError(f"quality report {str(path)!r}: cannot be written ({error.strerror})") from None
-    return path
+    whole = report.findings.rename(columns={"finding": "value"}).assign(
+        file="", row="", key="", severity="suspicious"
+    )
+    issues = report.issues.assign(row=report.issues["row"].astype("object"))
+    parts = [part[list(ISSUE_COLUMNS)].astype("object") for part in (whole, issues) if len(part)]
+    return write_csv(pd.concat(parts) if parts else pd.DataFrame(columns=list(ISSUE_COLUMNS)), path)

@@ -2,7 +2,7 @@
 
 A rule looks at one table at a time and yields, per field, the rows it hits with the text to show for each.
 To add one, write a function here under ``@_rule``; the import, the quality report and its summary pick it
-up.
+up. What is wrong with an export as a whole is found by the rules of :mod:`salessim.crm.gaps`.
 
 Rejecting rules run in the order written here and each sees only rows that no earlier rule rejected, so
 every rejected row has one reason (all its unreadable fields count as one). Suspicious rules run last, on
@@ -12,37 +12,65 @@ rows that are kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from salessim.crm.canonical import SPECS
+from salessim.crm.contracts import contract_gaps
+from salessim.crm.convert import FIRST_DAY, LAST_DAY, as_objects, row_keys, shown
+from salessim.crm.names import near_names
 from salessim.crm.quality import Severity
 from salessim.errors import ParameterError
+from salessim.model import Contract
 from salessim.periods import Quarter
 
-__all__ = ["MALFORMED", "RULES", "Rule", "View", "period_labels"]
+__all__ = ["MALFORMED", "NO_RATE", "RULES", "Marks", "Rule", "View", "period_labels"]
+
+# An amount this many times the median is a typing error or a deal to look at by name; a median of fewer
+# amounts says little.
+_OUTLIER, _OUTLIER_FROM = 1_000, 20
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What cleaning did to the cells of one table, for the rules that report it; by canonical column.
+
+    ``padded`` columns have cells with blanks around them. ``corrected`` says per row what a declared
+    correction changed (``GTXPro → GTX Pro``), ``not_found`` is True where an id has no name in the linked
+    file. ``unlisted_stages`` are stage words that the column map does not know.
+    """
+
+    padded: tuple[str, ...] = ()
+    corrected: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+    not_found: Mapping[str, pd.Series[bool]] = field(default_factory=dict)
+    unlisted_stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """What a rule may look at: one table in three states with the same row index, and the rest of the export.
 
-    ``raw`` has the cells as they stand in the file, ``text`` with blanks stripped, declared corrections
-    made and words for "nothing" removed, ``rows`` with dates and numbers read. All three have canonical
-    column names, and ``raw`` and ``text`` only those columns that the export has. ``tables`` holds ``rows``
-    of all tables that the export has; it is empty and ``as_of`` None while rows are still being rejected.
+    ``raw`` has the cells as they stand in the file (personal ones as "given"), ``text`` with blanks stripped,
+    ids looked up, declared corrections and translations made and words for "nothing" removed, ``rows`` with
+    dates and numbers read. All three have canonical column names, and ``raw`` and ``text`` only those columns
+    that the export has. Texts are categories, so that a test on a million rows is one on their distinct
+    words.
+
+    ``tables`` holds ``rows`` of all tables that the export has; it is empty and ``as_of`` None while rows are
+    still being rejected.
     """
 
     table: str
-    currency: str
     raw: pd.DataFrame
     text: pd.DataFrame
     rows: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame]
-    as_of: date | None
+    marks: Marks = field(default_factory=Marks)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    as_of: date | None = None
+    contracts: tuple[Contract, ...] = ()
 
     def has(self, *columns: str) -> bool:
         """Whether the export has these columns of the table."""
@@ -50,11 +78,7 @@ class View:
 
     def shown(self, column: str, mask: pd.Series[bool]) -> pd.Series[str]:
         """The cells of a column as they stand in the file, for the rows of the mask; blank ones as ``""``."""
-        return self.raw.loc[mask, column].fillna("")
-
-    def changed(self, column: str) -> pd.Series[bool]:
-        """Where the text in use is not what stands in the file."""
-        return self.text[column].notna() & (self.text[column] != self.raw[column])
+        return shown(self.raw.loc[mask, column]) if mask.any() else _NOTHING
 
     @property
     def export_day(self) -> pd.Timestamp:
@@ -64,6 +88,7 @@ class View:
         return pd.Timestamp(self.as_of)
 
 
+_NOTHING: pd.Series[str] = pd.Series([], index=pd.Index([], dtype="int64"), dtype="object")
 Hits: TypeAlias = "Iterable[tuple[str, pd.Series[str]]]"
 
 
@@ -119,13 +144,20 @@ def _malformed(view: View) -> Hits:
     "date not readable",
     tables=_ALL,
     severity="rejected",
-    meaning="A date fits none of the date formats of the column map.",
+    meaning=(
+        "A date fits none of the date formats of the column map, or lies outside "
+        f"{FIRST_DAY.year} to {LAST_DAY.year}."
+    ),
     what_to_do="Correct the date in the CRM, or add its format under 'dates' in the column map.",
 )
 def _date_not_readable(view: View) -> Hits:
     for column in SPECS[view.table].of_kind("date"):
-        if view.has(column):
-            yield column, view.shown(column, view.text[column].notna() & view.rows[column].isna())
+        if view.has(column) and column not in _PLANNED:
+            yield column, view.shown(column, _unreadable(view, column))
+
+
+def _unreadable(view: View, column: str) -> pd.Series[bool]:
+    return view.text[column].notna() & view.rows[column].isna()
 
 
 @_rule(
@@ -138,7 +170,7 @@ def _date_not_readable(view: View) -> Hits:
 def _amount_not_readable(view: View) -> Hits:
     for column in SPECS[view.table].of_kind("money"):
         if view.has(column):
-            yield column, view.shown(column, view.text[column].notna() & view.rows[column].isna())
+            yield column, view.shown(column, _unreadable(view, column))
 
 
 @_rule(
@@ -149,7 +181,7 @@ def _amount_not_readable(view: View) -> Hits:
     what_to_do="Write the period as year and quarter, for example 2017Q3.",
 )
 def _quota_period(view: View) -> Hits:
-    yield "period", view.shown("period", view.text["period"].notna() & view.rows["period"].isna())
+    yield "period", view.shown("period", _unreadable(view, "period"))
 
 
 @_rule(
@@ -198,7 +230,8 @@ def _closed_without_date(view: View) -> Hits:
 def _closed_before_created(view: View) -> Hits:
     deals = view.rows
     mask = (deals["status"] != "open") & (deals["closed"] < deals["created"])
-    yield "closed", view.shown("closed", mask) + ", created " + view.shown("created", mask)
+    if mask.any():
+        yield "closed", view.shown("closed", mask) + ", created " + view.shown("created", mask)
 
 
 @_rule(
@@ -214,16 +247,14 @@ def _won_without_amount(view: View) -> Hits:
 
 
 @_rule(
-    "amount in another currency",
-    tables=_DEALS,
+    "no exchange rate for the day",
+    tables=("opportunities", "quotas"),
     severity="rejected",
-    meaning="The deal's currency is not that of the column map; two currencies cannot be added.",
-    what_to_do="Export amounts in one currency, or convert them before the import.",
+    meaning="The amount is in another currency, and the exchange rates begin after its day.",
+    what_to_do="Add a rate to the file of exchange rates that holds from an earlier day on.",
 )
-def _other_currency(view: View) -> Hits:
-    if view.has("currency"):
-        currency = view.rows["currency"]
-        yield "currency", view.shown("currency", currency.notna() & (currency.str.upper() != view.currency))
+def _no_rate(view: View) -> Hits:
+    return ()  # found while amounts are converted, once the day of the export is known
 
 
 @_rule(
@@ -240,21 +271,22 @@ def _quota_without_amount(view: View) -> Hits:
 
 def _first_of_key(view: View) -> pd.DataFrame:
     """For each row that repeats an earlier row's id: the index label of that first row."""
-    keys = view.rows[list(SPECS[view.table].key)]
-    repeated = keys.duplicated(keep="first")
-    if not repeated.any():
+    key = list(SPECS[view.table].key)
+    involved = view.rows.loc[row_keys(view.rows, key).duplicated(keep=False), key]
+    if involved.empty:
         return pd.DataFrame({"first": pd.Series(dtype="int64")})
-    labels = pd.Series(keys.index, index=keys.index)
-    firsts = labels.groupby([keys[column] for column in keys.columns], sort=False).transform("first")
-    return pd.DataFrame({"first": firsts[repeated]})
+    involved = involved.apply(lambda column: as_objects(column) if column.dtype == "category" else column)
+    labels = pd.Series(involved.index, index=involved.index)
+    firsts = labels.groupby([involved[column] for column in key], sort=False).transform("first")
+    return pd.DataFrame({"first": firsts[involved.duplicated(keep="first")]})
 
 
 def _differing(view: View, repeats: pd.DataFrame) -> pd.Series[str]:
     """For each repeating row the names of the fields in which it differs from the first row of its id."""
     texts = [""] * len(repeats)
-    for column in view.text.columns:
-        own = view.text.loc[repeats.index, column].fillna("").to_numpy()
-        first = view.text.loc[repeats["first"], column].fillna("").to_numpy()
+    for column in view.text.columns if len(repeats) else ():
+        own = shown(view.text.loc[repeats.index, column]).to_numpy()
+        first = shown(view.text.loc[repeats["first"], column]).to_numpy()
         texts = [f"{t}, {column}" if d else t for t, d in zip(texts, own != first, strict=True)]
     return pd.Series(texts, index=repeats.index, dtype="object").str.removeprefix(", ")
 
@@ -302,11 +334,9 @@ def _conflicting_duplicate(view: View) -> Hits:
     what_to_do="Correct the spelling in the CRM, so that lists and filters there agree with the report.",
 )
 def _misspelt(view: View) -> Hits:
-    for column in SPECS[view.table].of_kind("text"):
-        if view.has(column):
-            text = view.text[column][view.changed(column)]
-            stripped = view.raw.loc[text.index, column].str.strip()
-            yield column, (stripped + " → " + text)[stripped != text]
+    for column, changes in view.marks.corrected.items():
+        changed = changes.loc[view.rows.index]
+        yield column, as_objects(changed[changed.notna()])
 
 
 @_rule(
@@ -317,11 +347,12 @@ def _misspelt(view: View) -> Hits:
     what_to_do="Nothing is lost; trim the field in the CRM to keep its lists clean.",
 )
 def _blanks(view: View) -> Hits:
-    for column in SPECS[view.table].columns:
-        if view.has(column):
-            raw = view.raw[column][view.changed(column)]
-            stripped = raw.str.strip()
-            yield column, ("'" + raw + "' → '" + stripped + "'")[stripped != raw]
+    for column in view.marks.padded:
+        raw = view.raw[column]
+        words = raw.cat.categories
+        padded = raw.isin(words[words.str.strip() != words]) & view.text[column].notna()
+        cells = view.shown(column, padded)
+        yield column, "'" + cells + "' → '" + cells.str.strip() + "'"
 
 
 # --- suspicious: the row is kept as it is ---------------------------------------------------------
@@ -494,12 +525,16 @@ def _closed_in_future(view: View) -> Hits:
 )
 def _possible_duplicate(view: View) -> Hits:
     alike = ["account", "product", "rep", "created"]
-    if view.has(*alike):
-        known = view.rows[view.rows[alike].notna().all(axis="columns")]
-        repeats = known[known.duplicated(alike, keep="first")]
-        firsts = known.drop_duplicates(alike)[[*alike, "opportunity_id"]]
-        twins = repeats[alike].merge(firsts, on=alike, how="left")["opportunity_id"].to_numpy()
-        yield "opportunity_id", "like " + pd.Series(twins, index=repeats.index, dtype="object")
+    if not view.has(*alike):
+        return
+    known = view.rows[alike].notna().all(axis="columns")
+    involved = view.rows[known & row_keys(view.rows, alike).duplicated(keep=False)]
+    if involved.empty:
+        return
+    same = involved.assign(**{name: as_objects(involved[name]) for name in ("account", "product", "rep")})
+    first = same.groupby(alike, sort=False)["opportunity_id"].transform("first")
+    repeats = same.duplicated(alike, keep="first")
+    yield "opportunity_id", "like " + first[repeats].astype("object")
 
 
 def _unknown(view: View, column: str, table: str) -> pd.Series[bool]:
@@ -597,6 +632,194 @@ def _deal_unknown(view: View) -> Hits:
         )
 
 
+_PLANNED = ("expected_close", "next_step_date", "purchase_date", "noted")
+
+
+@_rule(
+    "planned date not readable",
+    tables=("opportunities", "evidence"),
+    severity="suspicious",
+    meaning="A date of something planned or noted is no date; the row counts without it.",
+    what_to_do="Enter a date rather than words; put what else there is to say into a text field.",
+)
+def _planned_not_readable(view: View) -> Hits:
+    for column in _PLANNED:
+        if column in SPECS[view.table].columns and view.has(column):
+            yield column, view.shown(column, _unreadable(view, column))
+
+
+@_rule(
+    "unknown stage word",
+    tables=("opportunities", "stage_history"),
+    severity="suspicious",
+    meaning="The column map does not list this stage; it is taken as an open stage of its own.",
+    what_to_do="List the word under 'stages' in the column map, with its status and its place.",
+)
+def _stage_unknown(view: View) -> Hits:
+    for word in view.marks.unlisted_stages:
+        rows = view.text.index[view.text["stage"] == word]
+        if len(rows):
+            plural = "" if len(rows) == 1 else "s"
+            yield "stage", pd.Series([f"{word} ({len(rows):,} row{plural})"], index=rows[:1], dtype="object")
+
+
+@_rule(
+    "id without a name",
+    tables=_ALL,
+    severity="suspicious",
+    meaning="The linked file has no name for this id; the id itself is used as the name.",
+    what_to_do="Export the linked file in full, with users and accounts that are no longer active.",
+)
+def _id_not_found(view: View) -> Hits:
+    for column, lacking in view.marks.not_found.items():
+        yield column, view.shown(column, lacking.loc[view.rows.index])
+
+
+#: Columns of names in each table, and the table whose list of them counts as right.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "opportunities": ("product", "segment", "source", "account", "rep"),
+    "leads": ("source", "segment", "rep", "industry"),
+    "accounts": ("account", "industry", "region"),
+    "products": ("product", "segment"),
+    "reps": ("rep", "manager", "region", "role"),
+}
+_LISTS = {"product": "products", "account": "accounts", "rep": "reps"}
+# People may well have names that differ in one letter.
+_PEOPLE = ("rep", "manager")
+
+
+@_rule(
+    "possible misspelling",
+    tables=tuple(_NAMES),
+    severity="suspicious",
+    meaning="Another name differs only in blanks, capitals, punctuation or a letter: one thing counts twice.",
+    what_to_do="Correct it in the CRM, or declare the right spelling under 'corrections' in the column map.",
+)
+def _near_names(view: View) -> Hits:
+    for column in _NAMES[view.table]:
+        if not view.has(column):
+            continue
+        counted = view.rows[column].value_counts()
+        counts = {str(name): int(rows) for name, rows in counted.items() if rows}
+        source = _LISTS.get(column, "")
+        listed_names = set()
+        if source != view.table and source in view.tables:
+            listed_names = set(view.tables[source][column].dropna().unique())
+        wrong = near_names(counts, listed=listed_names, by_letter=column not in _PEOPLE)
+        cells = view.rows[column][view.rows[column].isin(list(wrong))]
+        if len(cells):
+            names = as_objects(cells)
+            yield column, names + ", like " + names.map(wrong)
+
+
+@_rule(
+    "stage entered before the deal was created",
+    tables=("stage_history",),
+    severity="suspicious",
+    meaning="The stage history goes back before the deal; times in stages are wrong.",
+    what_to_do="Correct the created date of the deal, or the day of the stage.",
+)
+def _before_created(view: View) -> Hits:
+    created = _of_deal(view, "created")
+    mask = view.rows["entered"] < created
+    if mask.any():
+        days = created[mask].dt.strftime("%Y-%m-%d").astype("object")
+        yield "entered", view.shown("entered", mask) + ", created " + days
+
+
+@_rule(
+    "stage entered after the deal was closed",
+    tables=("stage_history",),
+    severity="suspicious",
+    meaning="The stage history goes on after the close: the close date is wrong, or the deal is alive.",
+    what_to_do="Correct the close date, or open the deal again.",
+)
+def _after_closed(view: View) -> Hits:
+    deals = view.tables["opportunities"]
+    closed = _of_deal(view, "closed", only=deals["status"] != "open")
+    mask = view.rows["entered"] > closed
+    if mask.any():
+        days = closed[mask].dt.strftime("%Y-%m-%d").astype("object")
+        yield "entered", view.shown("entered", mask) + ", closed " + days
+
+
+def _of_deal(view: View, column: str, *, only: pd.Series[bool] | None = None) -> pd.Series[pd.Timestamp]:
+    """A date of the deal that each row belongs to; NaT where the deal is not known."""
+    deals = view.tables["opportunities"]
+    kept = deals if only is None else deals[only]
+    days = pd.Series(kept[column].to_numpy(), index=as_objects(kept["opportunity_id"]))
+    return pd.Series(pd.to_datetime(view.rows["opportunity_id"].map(days)), index=view.rows.index)
+
+
+@_rule(
+    "next step of a closed deal",
+    tables=_DEALS,
+    severity="suspicious",
+    meaning="The deal is won or lost, and its next step lies ahead: it may have been closed too early.",
+    what_to_do="Open the deal again, or clear the next step.",
+)
+def _next_step_of_closed(view: View) -> Hits:
+    if view.has("next_step_date"):
+        mask = (view.rows["status"] != "open") & (view.rows["next_step_date"] > view.export_day)
+        yield "next_step_date", view.shown("next_step_date", mask)
+
+
+@_rule(
+    "amount out of all proportion",
+    tables=_DEALS,
+    severity="suspicious",
+    meaning=f"The amount is more than {_OUTLIER:,} times the median; it outweighs all other deals.",
+    what_to_do="Check for a decimal sign or currency gone wrong; correct the amount.",
+)
+def _outlier(view: View) -> Hits:
+    amounts = view.rows["amount"][(view.rows["amount"] > 0) & (view.rows["status"] != "lost")]
+    if len(amounts) >= _OUTLIER_FROM:
+        mask = (view.rows["amount"] > _OUTLIER * amounts.median()) & (view.rows["status"] != "lost")
+        yield "amount", view.shown("amount", mask)
+
+
+@_rule(
+    "probability outside 0 to 100",
+    tables=_DEALS,
+    severity="suspicious",
+    meaning="A chance to be won is a percentage; this one is no number or out of range.",
+    what_to_do="Enter the chance in percent, or leave it to the stage.",
+)
+def _probability(view: View) -> Hits:
+    if view.has("probability"):
+        outside = ~view.rows["probability"].between(0, 100)
+        yield "probability", view.shown("probability", view.text["probability"].notna() & outside)
+
+
+@_rule(
+    "amount without a currency",
+    tables=_DEALS,
+    severity="suspicious",
+    meaning="Other deals say in which currency their amount is; this one is taken to be in that of reports.",
+    what_to_do="Set the currency of the deal.",
+)
+def _no_currency(view: View) -> Hits:
+    currency = view.rows["currency"]
+    if currency.notna().any() and view.has("currency"):
+        yield "currency", view.shown("currency", currency.isna() & view.rows["amount"].notna())
+
+
+@_rule(
+    "lead breaks the contract",
+    tables=("leads",),
+    severity="suspicious",
+    meaning="The lead counts as MQL or SQL and lacks fields that marketing and sales have agreed on.",
+    what_to_do="Fill in the missing fields, or take the lead back a step.",
+)
+def _contract_broken(view: View) -> Hits:
+    gaps = contract_gaps(view.rows, contracts=view.contracts)
+    if len(gaps):
+        missing = gaps["missing"].map(lambda fields: ", ".join(fields))
+        lines = gaps["stage"] + " without " + missing
+        # one line for a lead that breaks both contracts
+        yield "contract", lines.groupby(level=0).agg("; ".join).astype("object")
+
+
 def period_labels(periods: pd.Series[str]) -> pd.Series[str]:
     """Return quarter labels in their one spelling (``2017-q3`` → ``2017Q3``), missing where it is no quarter.
 
@@ -611,10 +834,12 @@ def period_labels(periods: pd.Series[str]) -> pd.Series[str]:
             return None
 
     known = {period: label(period) for period in periods.dropna().unique()}
-    return periods.map(known).astype("object")
+    return periods.astype("object").map(known).astype("object")
 
 
 #: All rules by name, in the order in which they are applied.
 RULES: Mapping[str, Rule] = _RULES
 #: The rule under which the file reader reports what it could not split into fields.
 MALFORMED: Rule = _RULES["malformed record"]
+#: The rule under which the conversion of currencies reports amounts that it has no rate for.
+NO_RATE: Rule = _RULES["no exchange rate for the day"]

@@ -7,10 +7,16 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from charset_normalizer import from_bytes
 
@@ -18,17 +24,23 @@ from salessim.errors import DataError, listed
 
 __all__ = [
     "DELIMITERS",
+    "Columns",
     "Malformed",
     "Records",
     "SourceFile",
     "TextFile",
+    "as_utf8",
+    "categories",
     "decode",
+    "from_arrow",
     "header_key",
     "open_text",
     "pick_delimiter",
+    "read_bytes",
     "read_columns",
     "records",
     "required_headers_missing",
+    "split_columns",
 ]
 
 #: Delimiters that are always tried; others only when csv.Sniffer proposes them.
@@ -43,6 +55,24 @@ _BOMS = (  # the UTF-32 marks begin with the UTF-16 ones, so they come first
 )
 # Likeliest first; the later ones are only taken when words of the column map prove them.
 _CODE_PAGES = ("cp1250", "cp1251", "cp1252", "iso8859_2", "koi8_r", "cp866", "cp852")
+_WIDE_BOMS = tuple(mark for mark, codec in _BOMS if codec != "utf-8-sig")
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a zip archive or a workbook; give it its ending .zip or .xlsx",
+    b"\xd0\xcf\x11\xe0": "a workbook of old Excel; give it its ending .xls",
+    b"PAR1": "a Parquet file; give it its ending .parquet",
+    b"%PDF": "a PDF; export the table as CSV",
+    b"\x1f\x8b": "a file packed with gzip; unpack it first",
+    b"SQLite format 3\0": "a SQLite database; give it as sqlite:///…",
+}
+_DECLARED = re.compile(r"""(?:sep=([^\r\n"'])|"sep=([^\r\n"'])")(?:\r\n|\r|\n|$)""", re.IGNORECASE)
+_SAMPLE = 8192  # characters in which delimiter and header are looked for
+_LONGEST_HEADER = 1_000  # characters; a quoted header over several lines may not be longer
+_LONGEST_RECORD = 131_072  # characters; beyond that a quote that runs over lines is a stray one
+_FIELD_LIMIT = threading.Lock()
+_SHOWN = 120  # characters of a line that an error shows
+_HEAD = 1 << 18  # bytes in which the fast way looks for the header
+_LONGEST_BLOCK = 1 << 28  # bytes; Arrow reads blocks, which must hold the longest record twice
+_BLOCK = 1 << 22  # bytes that are looked at in one go
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
@@ -109,31 +139,94 @@ def decode(
     >>> decode("Wójcik;Łącka;Spółka".encode("cp1250"), name="deals.csv")
     ('Wójcik;Łącka;Spółka', 'cp1250', True)
     """
-    marked = next((codec for mark, codec in _BOMS if data.startswith(mark)), None)
-    guessed = False
+    codec, guessed = _codec(data, name=name, encoding=encoding, words=words)
+    return _text(data, codec, name=name), codec, guessed
+
+
+def as_utf8(
+    data: bytes, *, name: str, encoding: str | None = None, words: Sequence[str] = ()
+) -> tuple[bytes, str, bool]:
+    """Return the bytes of a text in UTF-8 without mark, its encoding, and whether that was guessed.
+
+    As :func:`decode`, without making a text of bytes that are UTF-8 already.
+
+    >>> as_utf8("Łódź".encode("cp1250"), name="deals.csv", encoding="cp1250")[0].decode()
+    'Łódź'
+    """
+    codec, guessed = _codec(data, name=name, encoding=encoding, words=words)
+    if codec == "utf-8":
+        return data, codec, guessed
+    if codec == "utf-8-sig":
+        return data[len(codecs.BOM_UTF8) :], codec, guessed
+    return _text(data, codec, name=name).encode(), codec, guessed
+
+
+def _codec(data: bytes, *, name: str, encoding: str | None, words: Sequence[str]) -> tuple[str, bool]:
+    """The encoding under which all of ``data`` can be read, and whether it was guessed."""
+    _refuse_what_is_no_text(data, name)
+    if marked := next((codec for mark, codec in _BOMS if data.startswith(mark)), None):
+        if marked == "utf-8-sig" and not _is_utf8(data):
+            _text(data, marked, name=name)  # refuses
+        return marked, False
+    if unmarked := _utf_16_without_mark(data):
+        return unmarked, False
+    if encoding:
+        try:
+            return (
+                "utf-8" if codecs.lookup(encoding).name == "utf-8" and _is_utf8(data) else encoding
+            ), False
+        except LookupError:
+            return encoding, False  # refused where it is used
+    return ("utf-8", False) if _is_utf8(data) else _guess(data, words)
+
+
+def _text(data: bytes, codec: str, *, name: str) -> str:
     try:
-        if encoding or marked:
-            chosen = marked or str(encoding)
-            text = data.decode(chosen)
-        else:
-            try:
-                chosen, text = "utf-8", data.decode("utf-8")
-            except UnicodeDecodeError:
-                chosen, guessed = _guess(data, words)
-                text = data.decode(chosen)
-    except (UnicodeDecodeError, LookupError) as error:
+        text = data.decode(codec)
+        text.encode()  # some codecs give halves of letters, which no file could hold
+    except (UnicodeError, LookupError) as error:
         raise DataError(
             f"{name}: not readable as text ({error}). Export the file again as CSV in UTF-8, "
             "or name its encoding in the column map, for example 'encoding: cp1250'"
         ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    return text
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _BLOCK):  # in blocks: the text itself is not wanted
+            decoder.decode(data[start : start + _BLOCK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf_16_without_mark(data: bytes) -> str | None:
+    """UTF-16 shows by NUL at every other place: delimiters, digits and line ends are plain letters."""
+    sample = data[:8192]
+    first, second = sample[0::2].count(0), sample[1::2].count(0)
+    if max(first, second) < len(sample) / 20 or min(first, second) > max(first, second) / 20:
+        return None
+    codec = "utf-16-le" if second > first else "utf-16-be"
+    letters = sample.decode(codec, "replace")
+    usual = sum(letter < "\u0530" for letter in letters)  # Latin, Greek, Cyrillic; other bytes give Chinese
+    return codec if usual > 0.7 * len(letters) else None
+
+
+def _refuse_what_is_no_text(data: bytes, name: str) -> None:
+    for mark, what in _OTHER_FORMATS.items():
+        if data.startswith(mark):
+            raise DataError(f"{name}: this is {what} under the name of a text file")
+    sample = data[:_BLOCK]
+    if sample.count(0) > len(sample) / 10 and not (_utf_16_without_mark(data) or data.startswith(_WIDE_BOMS)):
         raise DataError(
-            f"{name}: line {line} contains a NUL byte, so this is no plain text file (a spreadsheet saved "
-            "under a CSV name, UTF-16 without byte-order mark, or a damaged file). Export it again as CSV "
-            "in UTF-8"
+            f"{name}: more than a tenth of it are NUL bytes, so this is no text file (a spreadsheet or a "
+            "damaged file saved under a text name). Export it again as CSV in UTF-8"
         )
-    return text, chosen, guessed
 
 
 def _guess(data: bytes, words: Sequence[str]) -> tuple[str, bool]:
@@ -172,14 +265,26 @@ def open_text(path: Path, *, encoding: str | None = None, words: Sequence[str] =
     ...     open_text(path).encoding
     'utf-8-sig'
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
+    data = read_bytes(path)
     text, codec, guessed = decode(data, name=path.name, encoding=encoding, words=words)
     if not text.strip():
         raise DataError(f"{path.name}: the file is empty; export it again with its header line")
     return TextFile(path.name, hashlib.sha256(data).hexdigest(), len(data), codec, guessed, text)
+
+
+def read_bytes(path: Path, *, most: int = -1) -> bytes:
+    """Return what is in a file, or its first ``most`` bytes; a DataError says why it cannot be read.
+
+    >>> read_bytes(Path("no such file.csv"))
+    Traceback (most recent call last):
+    ...
+    salessim.errors.DataError: no such file.csv: cannot be read (No such file or directory)
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise DataError(f"{path.name}: cannot be read ({error.strerror})") from None
 
 
 def header_key(header: str) -> str:
@@ -194,35 +299,63 @@ def header_key(header: str) -> str:
 def pick_delimiter(text: str, *, expected: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter under which most of the expected headers appear, and the headers found with it.
 
-    ``csv.Sniffer`` proposes, the headers decide: a decimal comma or a comma in a name fools the Sniffer,
-    the header line does not.
+    The headers decide: a decimal comma or a comma in a name fools ``csv.Sniffer``, which is asked only where
+    no usual delimiter finds an expected header. A first line ``sep=;``, as Excel writes it, decides alone.
 
     >>> pick_delimiter("id;rep;amount\\n1;Ann;10,5\\n2;Bo;9,5\\n", expected=["id", "rep", "amount"])
     (';', ('id', 'rep', 'amount'))
     """
-    sample = text.lstrip("\r\n")[:8192]
-    candidates = list(DELIMITERS)
-    try:
-        sniffed = csv.Sniffer().sniff(sample).delimiter
-    except csv.Error:
-        sniffed = ","
-    if sniffed not in candidates and not sniffed.isalnum() and not sniffed.isspace() and sniffed not in "\"'":
-        candidates.append(sniffed)
     wanted = {header_key(name) for name in expected}
 
-    def headers(delimiter: str) -> tuple[str, ...]:
-        try:
-            first = next(csv.reader(_lines_from(_lines(sample), 0), delimiter=delimiter), [])
-        except csv.Error:
-            first = []
-        return tuple(" ".join(name.split()) for name in first)
+    def fit(found: tuple[str, tuple[str, ...]]) -> tuple[int, int]:
+        return len(wanted & {header_key(name) for name in found[1]}), len(found[1])
 
-    def fit(delimiter: str) -> tuple[int, int]:
-        found = headers(delimiter)
-        return len(wanted & {header_key(name) for name in found}), len(found)
+    sample = text[:_SAMPLE]
+    chosen = max(_readings_of_header(sample), key=fit)
+    if not fit(chosen)[0]:  # the Sniffer is slow
+        chosen = max((chosen, *_sniffed_reading(sample)), key=fit)
+    return chosen
 
-    chosen = max(candidates, key=fit)
-    return chosen, headers(chosen)
+
+@lru_cache(maxsize=256)  # detection looks at the same header once per column map
+def _readings_of_header(sample: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The headers under every delimiter that may be meant."""
+    declared, begun = _beginning(sample)
+    lines = _lines(sample[begun:])
+    return tuple((sign, _header(lines, sign)[0]) for sign in (declared or DELIMITERS))
+
+
+@lru_cache(maxsize=256)
+def _sniffed_reading(sample: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The headers under the delimiter that csv.Sniffer proposes, if it proposes one."""
+    declared, begun = _beginning(sample)
+    try:
+        sign = declared or csv.Sniffer().sniff(sample[begun:]).delimiter
+    except csv.Error:
+        return ()
+    proper = not sign.isalnum() and not sign.isspace() and sign not in "\"'"
+    return ((sign, _header(_lines(sample[begun:]), sign)[0]),) if proper else ()
+
+
+def _beginning(text: str) -> tuple[str, int]:
+    """The delimiter that Excel's first line ``sep=;`` declares (else ""), and where the header begins."""
+    begun = len(text) - len(text.lstrip("\r\n"))
+    declared = _DECLARED.match(text, begun)
+    return (declared[1] or declared[2], declared.end()) if declared else ("", begun)
+
+
+def _header(lines: Sequence[str], delimiter: str) -> tuple[tuple[str, ...], int]:
+    """The header, without superfluous blanks, and how many lines it takes."""
+    reader = csv.reader(_lines_from(lines, 0), delimiter=delimiter, strict=True)
+    try:
+        fields = next(reader, [])
+    except csv.Error:
+        fields = []
+    used = reader.line_num
+    if lines and (not fields or (used > 1 and max(map(len, fields)) > _LONGEST_HEADER)):
+        # its quote is a stray one: only one line may suffer from it
+        fields, used = next(csv.reader(lines[:1], delimiter=delimiter), []), 1
+    return tuple(" ".join(field.split()) for field in fields), used
 
 
 def required_headers_missing(
@@ -265,38 +398,325 @@ def records(text: str, *, delimiter: str) -> Records:
     >>> [(bad.row, bad.problem) for bad in read.malformed]
     [(3, "1 field instead of 2: '2'"), (4, 'quotes do not match: \\'3,"c\\'')]
     """
-    lines = _lines(text)
-    # The header is read leniently, as pick_delimiter does; from there on a quote must be closed properly.
-    heading = csv.reader(_lines_from(lines, 0), delimiter=delimiter)
-    header = tuple(" ".join(field.split()) for field in next(heading, []))
-    width = len(header)
     values: list[list[str]] = []
     rows: list[int] = []
     malformed: list[Malformed] = []
+    with _fields_of_any_length():
+        lines = _lines(text[_beginning(text)[1] :])
+        header, used = _header(lines, delimiter)
+        for number, fields, problem in _split(lines, used, delimiter=delimiter, width=len(header)):
+            if fields is None:
+                malformed.append(Malformed(number, problem))
+            else:
+                values.append(fields)
+                rows.append(number)
+    return Records(header, tuple(values), tuple(rows), tuple(malformed))
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Some columns of a text file: ``cells`` by :func:`header_key`, record numbers ``rows``.
+
+    Cells are categories of str, the distinct texts as they were written; a blank cell is NaN.
+    """
+
+    header: tuple[str, ...]
+    cells: Mapping[str, pd.Series]
+    rows: npt.NDArray[np.int64]
+    malformed: tuple[Malformed, ...]
+
+
+def split_columns(data: bytes, *, delimiter: str, columns: Sequence[str]) -> Columns:
+    """Split a text in UTF-8 (see :func:`as_utf8`), and keep the columns whose headers are asked for.
+
+    The same records as :func:`records` finds, many times faster where the quotes of the file are regular:
+    every quote stands at the edge of its field or is doubled, and all are closed. Headers that the file
+    lacks are left out; where a header is there twice, its first column counts.
+
+    >>> data = b"id;rep;note\\n1;Ann;x\\n2;Bo\\n3;;\\n"
+    >>> found = split_columns(data, delimiter=";", columns=["Rep", "stage"])
+    >>> found.cells["rep"].tolist(), found.rows.tolist(), found.malformed[0].row
+    (['Ann', nan], [2, 4], 3)
+    """
+    return _regular_columns(data, delimiter, columns) or _columns_of_records(data, delimiter, columns)
+
+
+def categories(
+    texts: Sequence[str] | npt.NDArray[np.object_], codes: npt.NDArray[np.signedinteger[Any]]
+) -> pd.Series:
+    """Return cells as categories, from the distinct texts and the place of each cell's text (-1: blank).
+
+    >>> categories(["won", "lost"], np.array([1, -1, 0])).tolist()
+    ['lost', nan, 'won']
+    """
+    known = pd.CategoricalDtype(pd.Index(np.asarray(texts, dtype="object")))
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=known))
+
+
+def _columns_of_records(data: bytes, delimiter: str, columns: Sequence[str]) -> Columns:
+    rows: list[int] = []
+    malformed: list[Malformed] = []
+    with _fields_of_any_length():
+        text = data.decode()
+        lines = _lines(text[_beginning(text)[1] :])
+        header, used = _header(lines, delimiter)
+        places = _places(header, columns)
+        seen: dict[str, dict[str, int]] = {key: {"": -1} for key in places}
+        codes: dict[str, list[int]] = {key: [] for key in places}
+        kept = [(place, seen[key], codes[key]) for key, place in places.items()]
+        for number, fields, problem in _split(lines, used, delimiter=delimiter, width=len(header)):
+            if fields is None:
+                malformed.append(Malformed(number, problem))
+                continue
+            rows.append(number)
+            for place, texts, cells in kept:
+                cells.append(texts.setdefault(fields[place], len(texts) - 1))
+    found = {key: categories(list(seen[key])[1:], np.array(codes[key], dtype=np.int32)) for key in places}
+    return Columns(header, found, np.array(rows, dtype=np.int64), tuple(malformed))
+
+
+def _places(header: Sequence[str], columns: Sequence[str]) -> dict[str, int]:
+    keys = [header_key(name) for name in header]
+    return {key: keys.index(key) for key in dict.fromkeys(map(header_key, columns)) if key in keys}
+
+
+# --- the fast way: quotes are regular, so records and fields can be counted without a state machine ----
+
+
+def _regular_columns(data: bytes, delimiter: str, columns: Sequence[str]) -> Columns | None:
+    """What :func:`_columns_of_records` returns, or None where only that can tell."""
+    if not delimiter.isascii() or b"\0" in data:
+        return None
+    head = data[:_HEAD].decode(errors="ignore")
+    lines = _lines(head[_beginning(head)[1] :])
+    header, used = _header(lines, delimiter)
+    if len(header) < 2 or (len(lines) == used and len(data) > _HEAD):
+        return None
+    begun = len((head[: _beginning(head)[1]] + "".join(lines[:used])).encode())
+    found = _ends_of_records(data, begun, ord(delimiter))
+    if found is None:
+        return None
+    ends, widths, several_lines = found
+    starts = np.concatenate([np.array([begun]), ends[:-1]]) if len(ends) else ends
+    blank = _is_blank(data, starts, ends)
+    fits = widths == len(header)
+    longest = int((ends - starts).max(initial=0))
+    if (several_lines & (~fits | (ends - starts > _LONGEST_RECORD))).any() or longest > _LONGEST_BLOCK:
+        return None
+    numbers = np.arange(2, len(ends) + 2)
+    malformed = tuple(
+        Malformed(
+            int(numbers[at]), _wrong_width(int(widths[at]), len(header), _line(data, starts[at], ends[at]))
+        )
+        for at in np.flatnonzero(~fits & ~blank)
+    )
+    body = _without(data, begun, starts, ends, fits | blank) if malformed else memoryview(data)[begun:]
+    places = _places(header, columns)
+    rows = numbers[fits & ~blank]
+    cells = _parsed(
+        body,
+        delimiter,
+        width=len(header),
+        places=places,
+        several_lines=bool(several_lines.any()),
+        longest=longest,
+        records=len(rows),
+    )
+    return None if cells is None else Columns(header, cells, rows, malformed)
+
+
+def _ends_of_records(
+    data: bytes, begun: int, delimiter: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]] | None:
+    """Where each record ends (behind its line end), how many fields it has, and whether it spans lines.
+
+    None where a quote stands elsewhere than at the edge of its field, or is not closed.
+    """
+    quote, feed, turn = b'"\n\r'
+    ends, fields, inner = (
+        [np.array([], dtype=np.int64)],
+        [np.array([], dtype=np.int64)],
+        [np.array([], dtype=np.int64)],
+    )
+    delimiters = lines = 0  # so far, outside and inside quotes
+    open_quote = False
+    edges = np.zeros(256, dtype=bool)
+    edges[[quote, feed, turn, delimiter]] = True
+    while begun < len(data):
+        cut = data.find(b"\n", begun + _BLOCK)
+        block = np.frombuffer(
+            data, np.uint8, count=(cut + 1 if cut >= 0 else len(data)) - begun, offset=begun
+        )
+        quotes = np.flatnonzero(block == quote)
+        is_delimiter, is_end = block == delimiter, block == feed
+        turns = np.flatnonzero(block == turn)
+        if len(turns):
+            alone = turns[block[np.minimum(turns + 1, len(block) - 1)] != feed]
+            is_end[alone] = True
+        inside_ends = np.array([], dtype=np.int64)
+        if len(quotes) or open_quote:
+            opening, closing = (quotes[1::2], quotes[0::2]) if open_quote else (quotes[0::2], quotes[1::2])
+            before, after = block[opening - 1], block[np.minimum(closing + 1, len(block) - 1)]
+            # at the very beginning or end of the block there is a line end, or nothing
+            if not (edges[before] | (opening == 0)).all():
+                return None
+            if not (edges[after] | (closing == len(block) - 1)).all():
+                return None
+            inside = np.zeros(len(block), dtype=np.uint8)
+            inside[quotes] = 1
+            inside[0] ^= open_quote
+            inside = np.bitwise_xor.accumulate(inside).view(bool)
+            inside_ends = np.flatnonzero(is_end & inside)
+            is_delimiter &= ~inside
+            is_end &= ~inside
+            open_quote ^= bool(len(quotes) % 2)
+        at, signs = np.flatnonzero(is_end), np.flatnonzero(is_delimiter)
+        last = begun + len(block) == len(data)
+        if last and not open_quote and (not len(at) or at[-1] != len(block) - 1):
+            at = np.append(at, len(block) - 1)  # the last line has no end
+        ends.append(begun + at + 1)
+        fields.append(delimiters + np.searchsorted(signs, at, side="right"))
+        inner.append(lines + np.searchsorted(inside_ends, at))
+        delimiters, lines = delimiters + len(signs), lines + len(inside_ends)
+        begun += len(block)
+    if open_quote:
+        return None
+    widths: npt.NDArray[np.int64] = _differences(fields) + 1
+    return np.concatenate(ends), widths, _differences(inner) > 0
+
+
+def _differences(counted: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """By how much a running count grew, record by record."""
+    whole = np.concatenate(counted)
+    whole[1:] -= whole[:-1].copy()
+    return whole
+
+
+def _is_blank(
+    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    letters = np.frombuffer(data, np.uint8)
+    short = ends - starts <= 2
+    first, last = letters[starts], letters[ends - 1]
+    end_of_line = (last == 10) | (last == 13)
+    blank: npt.NDArray[np.bool_] = short & end_of_line & ((ends - starts == 1) | (first == 13))
+    return blank
+
+
+def _line(data: bytes, start: int, end: int) -> str:
+    return data[start : min(end, start + 4 * _SHOWN + 4)].decode(errors="ignore")
+
+
+def _without(
+    data: bytes,
+    begun: int,
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.bool_],
+) -> memoryview:
+    """The records that are kept, one after the other."""
+    change = np.flatnonzero(np.diff(kept, prepend=False, append=False))
+    view = memoryview(data)
+    spans = zip(starts[change[0::2]], ends[change[1::2] - 1], strict=True)
+    return memoryview(b"".join(view[start:end] for start, end in spans))
+
+
+def _parsed(
+    body: memoryview,
+    delimiter: str,
+    *,
+    width: int,
+    places: Mapping[str, int],
+    several_lines: bool,
+    longest: int,
+    records: int,
+) -> dict[str, pd.Series] | None:
+    """The cells of regular records of one width; None where they are not what was counted."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    if not records:
+        return {key: categories([], np.array([], dtype=np.int32)) for key in places}
+    names = [str(place) for place in range(width)]
+    wanted = [str(place) for place in places.values()] or names[:1]
+    text = pa.dictionary(pa.int32(), pa.string())
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(body)),
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=max(_BLOCK, 2 * longest)),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=several_lines),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, text),
+                null_values=[""],
+                strings_can_be_null=True,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != records:
+        return None
+    return {key: from_arrow(table[str(place)]) for key, place in places.items()}
+
+
+def from_arrow(column: Any) -> pd.Series:
+    """Return an Arrow column of dictionaries of texts as categories; null and the empty text are NaN.
+
+    >>> import pyarrow as pa
+    >>> from_arrow(pa.chunked_array([pa.array(["won", None, "won"]).dictionary_encode()])).tolist()
+    ['won', nan, 'won']
+    """
+    whole = column.unify_dictionaries().combine_chunks()
+    texts = whole.dictionary.to_numpy(zero_copy_only=False)
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    if len(blank := np.flatnonzero(texts == "")):
+        codes = np.where(codes == blank[0], -1, codes - (codes > blank[0]))
+        texts = np.delete(texts, blank)
+    return categories(texts, codes)
+
+
+def _split(
+    lines: Sequence[str], begun: int, *, delimiter: str, width: int
+) -> Iterator[tuple[int, list[str] | None, str]]:
+    """The records from line ``begun`` on: number, fields (None: malformed) and what is wrong."""
     number = 1
-    begun = heading.line_num  # index of the line on which the current record begins
     while begun < len(lines):
         start = begun
         reader = csv.reader(_lines_from(lines, start), delimiter=delimiter, strict=True)
         try:
             for fields in reader:
                 end = start + reader.line_num
-                if fields and len(fields) != width and end - begun > 1:
+                if end - begun > 1 and (
+                    (fields and len(fields) != width) or sum(map(len, fields)) > _LONGEST_RECORD
+                ):
                     raise csv.Error  # the record has swallowed lines: its quote was a stray one
                 number += 1
-                if len(fields) == width:
-                    values.append(fields)
-                    rows.append(number)
+                if fields and "\0" in "".join(fields):
+                    yield number, None, f"contains a NUL byte: {_shortened(lines[begun])!r}"
+                elif len(fields) == width:
+                    yield number, fields, ""
                 elif fields:
-                    plural = "" if len(fields) == 1 else "s"
-                    problem = f"{len(fields)} field{plural} instead of {width}: {_shortened(lines[begun])!r}"
-                    malformed.append(Malformed(number, problem))
+                    yield number, None, _wrong_width(len(fields), width, lines[begun])
                 begun = end
         except csv.Error:
             number += 1
-            malformed.append(Malformed(number, f"quotes do not match: {_shortened(lines[begun])!r}"))
+            yield number, None, f"quotes do not match: {_shortened(lines[begun])!r}"
             begun += 1
-    return Records(header, tuple(values), tuple(rows), tuple(malformed))
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    with _FIELD_LIMIT:  # the limit of the csv module holds for the whole process
+        before = csv.field_size_limit(2**31 - 1)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+def _wrong_width(found: int, width: int, line: str) -> str:
+    return f"{found} field{'' if found == 1 else 's'} instead of {width}: {_shortened(line)!r}"
 
 
 def read_columns(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
@@ -322,7 +742,7 @@ def read_columns(path: Path, *, columns: Sequence[str]) -> pd.DataFrame:
 
 def _lines(text: str) -> list[str]:
     # not str.splitlines: that also splits at characters which are legal inside a field (U+2028, form feed)
-    return list(io.StringIO(text.lstrip("\r\n"), newline=""))
+    return list(io.StringIO(text, newline=""))
 
 
 def _lines_from(lines: Sequence[str], start: int) -> Iterator[str]:
@@ -330,6 +750,6 @@ def _lines_from(lines: Sequence[str], start: int) -> Iterator[str]:
         yield lines[index]
 
 
-def _shortened(line: str, *, most: int = 120) -> str:
+def _shortened(line: str) -> str:
     line = line.rstrip("\r\n")
-    return line if len(line) <= most else line[:most] + "…"
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"

@@ -37,7 +37,8 @@ def test_a_minimal_map_has_the_documented_defaults(tmp_path: Path) -> None:
     assert column_map.open_stages == ("Talk",)
     assert column_map.currency == "XXX"
     assert column_map.dates == ["ISO"]
-    assert (column_map.numbers.decimal, column_map.numbers.thousands) == (".", "")
+    (numbers,) = column_map.numbers
+    assert (numbers.decimal, numbers.thousands) == (".", "")
 
 
 def test_words_like_no_and_yes_stay_words(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_shipped_maps_are_valid_and_carry_their_own_name(name: str) -> None:
 
 def test_plain_format_has_canonical_headers() -> None:
     for name, table in read_map("salessim_csv").tables.items():
-        assert list(table.columns) == list(table.columns.values())
+        assert [[column] for column in table.columns] == list(table.columns.values())
         returned = set(SPECS[name].canonical_columns) - set(SPECS[name].derived)
         assert set(table.columns) == returned - {"status"}
 
@@ -102,6 +103,36 @@ def test_plain_format_has_canonical_headers() -> None:
         ),
         ("name: our_crm", "name: our_crm\nstatuses: {O: open, W: won, L: lost}", "'Yes', 'No' must be open"),
         ("tables:", "tables: [", "line"),
+        ("{Talk: open,", "{Talk: {status: open, named: x},", "unknown key 'stages.Talk.named'; allowed"),
+        ("Yes: won,", "Yes: {status: won, called: deal},", "closed deals are called won or lost"),
+        ("{Talk: open,", "{Talk: open, TALK: won,", "'Talk' and 'TALK' are one word with two meanings"),
+        ("name: our_crm", "name: our_crm\nother_stages: guess", "Input should be 'refuse' or 'open'"),
+        ("name: our_crm", "name: our_crm\ncurrency_words: {zł: zloty}", "currency_words.zł is 'zloty'"),
+        ("rep: Owner", "rep: []", "tables.opportunities.columns.rep is []"),
+        ("    file: deals.csv", "    file: []", "tables.opportunities.file is []"),
+        (
+            "    file: deals.csv",
+            "    lookups: {rep: {table: users, key: Id, value: Name}}",
+            "lookups.rep.table is 'users'; it must be one of lookup_files: (none)",
+        ),
+        (
+            "    file: deals.csv",
+            "    lookups: {amount: {table: users, key: Id, value: Name}}",
+            "'amount' holds no words",
+        ),
+        ("    file: deals.csv", "    lookups: {rep: {tabel: users}}", "unknown key"),
+        ("    file: deals.csv", "    translations: {ammount: {a: b}}", "'ammount' is no canonical column"),
+        ("    file: deals.csv", "    row_ids: true", "which the map must not fill"),
+        (
+            "name: our_crm",
+            "name: our_crm\ndates: [ISO, '%d/%m/%Y | %H']",
+            "'%H' is no date format",
+        ),
+        (
+            "tables:",
+            "tables:\n  reps: {columns: {rep: R}, evidence: {pain: P}}",
+            "only opportunities have evidence columns",
+        ),
     ],
 )
 def test_a_wrong_map_is_refused_with_the_place_and_what_is_allowed(
@@ -125,5 +156,32 @@ def test_an_empty_map_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_map_names_the_shipped_ones() -> None:
-    with pytest.raises(DataError, match="shipped: 'maven_crm', 'salessim_csv'"):
+    with pytest.raises(DataError, match="shipped: 'amocrm', 'bitrix24'"):
         read_map("nowhere.yaml")
+
+
+def test_headers_may_have_alternatives_and_tables_no_file(tmp_path: Path) -> None:
+    text = GOOD.replace("    file: deals.csv\n", "").replace("rep: Owner", "rep: [Owner, Seller]")
+    table = read_map(write(tmp_path, text)).tables["opportunities"]
+    assert table.file is None
+    assert table.found(["id", "SELLER", "Stage"]) == {
+        "opportunity_id": "id",
+        "rep": "SELLER",
+        "stage": "Stage",
+    }
+    assert table.lacking(["Id", "Stage", "Start", "End", "Value"]) == ["Owner or Seller"]
+
+
+def test_stages_are_called_by_one_vocabulary(tmp_path: Path) -> None:
+    stages = (
+        "{Rozmowa: {status: open, called: talk}, Gespräch: {status: open, called: talk}, Yes: won, No: lost}"
+    )
+    column_map = read_map(write(tmp_path, GOOD.replace("{Talk: open, Yes: won, No: lost}", stages)))
+    assert column_map.open_stages == ("talk",)
+    assert column_map.stage_meanings["gespräch"] == ("open", "talk")
+    assert column_map.stage_meanings["yes"] == ("won", "won")
+
+
+def test_other_stages_stand_for_open_ones(tmp_path: Path) -> None:
+    text = GOOD.replace("{Talk: open, Yes: won, No: lost}", "{Yes: won, No: lost}\nother_stages: open")
+    assert read_map(write(tmp_path, text)).open_stages == ()

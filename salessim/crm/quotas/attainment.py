@@ -13,8 +13,8 @@ import pandas as pd
 
 from salessim import formats
 from salessim.crm.canonical import Tables
+from salessim.crm.convert import read_dates
 from salessim.crm.coverage import left_cut
-from salessim.crm.importer import read_dates
 from salessim.crm.quotas.files import QuotaFile
 from salessim.crm.quotas.labels import DATE_FORMATS, days_of, frequency_of, ordinal, period_of
 from salessim.crm.quotas.rollups import rollups_of_hierarchy

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salessim.crm.importer import read_dates
+from salessim.crm.convert import read_dates
 from salessim.crm.quotas.labels import Frequency, Label, label_of, period_of
 from salessim.crm.textfiles import DELIMITERS, Records, SourceFile, header_key, open_text, records
 from salessim.errors import DataError, listed

@@ -12,7 +12,7 @@ import pandas as pd
 
 from salessim import formats
 from salessim.crm.columnmap import NumberFormat
-from salessim.crm.importer import read_numbers
+from salessim.crm.convert import read_numbers
 from salessim.crm.quotas.files import QuotaFile
 from salessim.crm.quotas.labels import DATE_FORMATS, PERIODS_ALLOWED, Frequency, label_of
 from salessim.crm.quotas.layouts import Column, Grid, Role, long_cells, open_grid, period_columns, wide_cells
