@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from salessim.crm import Tables
 
 __all__ = [
+    "AUDIT_VALUES",
     "QUOTA_VALUES",
     "Page",
     "PageHead",
@@ -64,6 +65,12 @@ QUOTA_VALUES: Mapping[str, str] = {
     "share_at_ote": "the share of sellers expected to earn their OTE or more",
     "quota_to_ote": "annual quota ÷ OTE",
     "accelerator_cost": "what accelerators cost on bookings that come anyway",
+}
+
+#: What a re-qualification audit can tell the book.
+AUDIT_VALUES: Mapping[str, str] = {
+    "audit_summary": "how much of the pipeline stands where it claims to stand",
+    "audit_table": "the pipeline by stage, as claimed and as evidenced",
 }
 
 #: Worked examples of lead demand are written for this many won deals.
@@ -309,6 +316,7 @@ def values(
     quarter: Quarter,
     overview: pd.DataFrame | None = None,
     quota: Mapping[str, object] | None = None,
+    audit: Mapping[str, object] | None = None,
     terms: Sequence[Term] = (),
     calibration: Calibration | None = None,
 ) -> dict[str, object]:
@@ -321,6 +329,7 @@ def values(
         overview: result of ``salessim.measures.overview`` for that quarter; each measure of the catalogue
             becomes ``measure_<name>`` with interval and sample size.
         quota: finished texts of the quota plan under the names of :data:`QUOTA_VALUES`; more are allowed.
+        audit: finished texts of the re-qualification audit under the names of :data:`AUDIT_VALUES`.
         terms: field terms for the glossary, from :func:`read_terms`.
         calibration: what the history says of the same stages, to stand beside what the scenario assumes.
 
@@ -371,6 +380,8 @@ def values(
         "stages_table": _per_segment(scenario, lambda segment: _stages(segment, calibration)),
         "criteria_table": _criteria(scenario),
         "criteria_count": str(len(scenario.criteria)),
+        "contracts_table": _contracts(scenario),
+        "quality_table": _quality(tables),
         "sources_table": _sources(scenario),
         "leads_needed_table": _per_segment(
             scenario, lambda segment: _leads_needed(segment, currency=scenario.currency)
@@ -388,7 +399,8 @@ def values(
     if overview is not None:
         found |= {f"measure_{row['name']}": _measure(row, currency) for row in overview.to_dict("records")}
         found["measures_table"] = overview_table(overview, currency=currency)
-    return found | _quota_texts(quota, taken=found)
+    found |= {name: f"*Not known: {what} is not computed here.*" for name, what in AUDIT_VALUES.items()}
+    return found | dict(audit or {}) | _quota_texts(quota, taken=found)
 
 
 def glossary(catalogue: Mapping[str, Measure], terms: Sequence[Term]) -> str:
@@ -518,6 +530,36 @@ def _criteria(scenario: Scenario) -> str:
             for c in scenario.criteria
         ],
     )
+
+
+def _contracts(scenario: Scenario) -> str:
+    return formats.table(
+        ["a lead is", "when these fields are filled in", "for leads from"],
+        [
+            [
+                contract.stage,
+                _plain(", ".join(field.replace("_", " ") for field in contract.fields)),
+                _plain(", ".join(contract.sources)) or "every other source"
+                if any(other.sources for other in scenario.contracts)
+                else "every source",
+            ]
+            for contract in scenario.contracts
+        ],
+    )
+
+
+def _quality(tables: Tables | None) -> str:
+    """What the import found, one line per rule."""
+    if tables is None:
+        return "*No CRM export was read, so there is nothing to find fault with yet.*"
+    found = tables.quality.summary()
+    if found.empty:
+        return "*The import found no fault.*"
+    rows = [
+        [_plain(row["rule"]), row["severity"], formats.count(row["rows"]), _plain(row["what_to_do"])]
+        for row in found.to_dict("records")
+    ]
+    return formats.table(["what was found", "severity", "rows", "what to do"], rows)
 
 
 def _sources(scenario: Scenario) -> str:
