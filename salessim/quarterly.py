@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from salessim import book, briefing, crm, publish
+from salessim.audit import Audit
 from salessim.errors import ParameterError, listed
 from salessim.library import example_scenario
 from salessim.model import Scenario
@@ -37,6 +38,7 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
         "scenario": spec.scenario,
         "plan": spec.plan,
         "pay_plan": spec.pay_plan,
+        "evidence": spec.evidence,
         "engine": spec.engine,
         "trials": spec.trials,
         "seed": spec.seed,
@@ -55,12 +57,13 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
         seed=spec.seed,
     )
     paid = briefing.prepare_pay(report, pay_plan=spec.pay_plan, trials=spec.trials, seed=spec.seed)
-    files = _files(report, paid, spec.benchmarks)
+    audited = briefing.audited(report, scenario=spec.scenario, evidence=spec.evidence)
+    files = _files(report, paid, audited, spec.benchmarks)
     bundle = publish.Bundle(
         title=spec.title,
         quarter=str(report.quarter),
         chapters=chapters,
-        pages=_pages(spec, report, paid),
+        pages=_pages(spec, report, paid, audited),
         front_page=briefing.key_findings(report, paid, pay_given=bool(spec.pay_plan)),
         provenance=publish.Provenance(
             data_files=tuple(
@@ -95,7 +98,9 @@ def _chapters(spec: ReportSpec, known: Mapping[str, str | int | float | bool]) -
     return tuple(chapters)
 
 
-def _pages(spec: ReportSpec, report: briefing.Briefing, paid: briefing.PayReport) -> tuple[publish.Page, ...]:
+def _pages(
+    spec: ReportSpec, report: briefing.Briefing, paid: briefing.PayReport, audited: Audit
+) -> tuple[publish.Page, ...]:
     """Pages of the sales book with this company's figures in them."""
     folder = Path(spec.playbook)
     values = book.values(
@@ -104,6 +109,10 @@ def _pages(spec: ReportSpec, report: briefing.Briefing, paid: briefing.PayReport
         quarter=report.quarter,
         overview=briefing.measured(report, benchmarks=spec.benchmarks),
         quota=briefing.quota_texts(report) | briefing.pay_texts(paid),
+        audit={
+            "audit_summary": briefing.requalification_findings(audited),
+            "audit_table": briefing.requalification_stages(audited),
+        },
         terms=book.read_terms(folder),
         calibration=report.calibration,
     )
@@ -119,19 +128,24 @@ def _definitions(spec: ReportSpec, report: briefing.Briefing) -> Scenario:
 
 
 def _files(
-    report: briefing.Briefing, paid: briefing.PayReport, benchmarks: Mapping[str, float]
+    report: briefing.Briefing,
+    paid: briefing.PayReport,
+    audited: Audit,
+    benchmarks: Mapping[str, float],
 ) -> dict[str, str | bytes]:
     """Files that are offered beside the report."""
     with tempfile.TemporaryDirectory() as folder:
         quality = crm.write_quality_report(
             report.tables.quality, Path(folder) / "data-quality.csv"
         ).read_bytes()
+        sheet = briefing.write_audit(audited, Path(folder) / "audit.xlsx").read_bytes()
     return {
         "scenario.yaml": report.scenario.to_yaml(),
         "recommended-plan.yaml": report.recommended.to_yaml(),
         "quotas.csv": _csv(briefing.quota_list(report)),
         "pay-plan.yaml": paid.plan.to_yaml(),
         "data-quality.csv": quality,
+        "audit.xlsx": sheet,
         "measures.csv": _csv(briefing.measured(report, benchmarks=benchmarks)),
         "estimates.csv": _csv(report.calibration.table()),
     }

@@ -46,7 +46,7 @@ class ReportSpec(Part):
     quarter: str
     """Quarter that is reported, such as 2026Q2."""
     crm: Annotated[str, Field(min_length=1)] = EXAMPLE
-    """Folder of the CRM export, or 'example' for the shipped, made-up company."""
+    """CRM export: folder, file, database URL, or a crm.yaml; 'example' is the shipped, made-up company."""
     column_map: str = ""
     """Name of a shipped column map, or path of your own (.yaml); empty: detected from the headers."""
     as_of: date | None = None
@@ -57,6 +57,8 @@ class ReportSpec(Part):
     """Path of a quota plan; empty: the recommended one."""
     pay_plan: str = ""
     """Path of a pay plan (.yaml) or name of a shipped one; empty: a 50/50 plan stands in."""
+    evidence: str = ""
+    """Path of the audit sheet that the team filled in (.xlsx, .csv); empty: the evidence in the export."""
     engine: Literal["auto", "exact", "thinning"] = "auto"
     """How the quarter is computed; auto: exactly where that is valid, else by simulation."""
     seed: Annotated[int, Strict(), Field(ge=0)] = 1
@@ -169,11 +171,12 @@ class ReportSpec(Part):
         pages = _chosen(self.pages, playbook, "pages", ".md", where) if self.pages else []
         return self.model_copy(
             update={
-                "crm": self.crm if self.crm == EXAMPLE else absolute(self.crm),
+                "crm": self.crm if self.crm == EXAMPLE or "://" in self.crm else absolute(self.crm),
                 "column_map": absolute(self.column_map) if own_map else self.column_map,
                 "scenario": absolute(self.scenario),
                 "plan": absolute(self.plan),
                 "pay_plan": absolute(self.pay_plan) if own_pay else self.pay_plan,
+                "evidence": absolute(self.evidence),
                 "out": absolute(self.out),
                 "notebooks": str(notebooks),
                 "playbook": str(playbook),
@@ -255,13 +258,14 @@ REPORT = """\
 title: Quarterly sales report
 quarter: 2026Q2               # the quarter that is reported
 
-crm: example                  # folder of your CRM export; 'example' is a made-up company
+crm: example                  # your CRM export: folder, file, database URL or crm.yaml; 'example' is made up
 column_map:                   # empty: detected; or a shipped name, or your own map (.yaml)
 as_of:                        # day the export was taken, such as 2026-06-30; empty: the latest day in it
 
 scenario:                     # empty: calibrated from the CRM export; or scenarios/example.yaml
 plan:                         # empty: the recommended quota plan; or plans/example.yaml
 pay_plan:                     # empty: a 50/50 plan; or plans/pay-example.yaml, or a shipped name
+evidence:                     # audit sheet that the team filled in, such as audit.xlsx
 engine: auto                  # exact where that is valid, else simulated; or exact, thinning
 seed: 1                       # the same seed gives the same report
 trials: 10000                 # simulated horizons behind every range and probability
@@ -289,8 +293,9 @@ Everything for one company: the report of the quarter and the sales book beside 
 ## First steps
 
 1. `salessim report` renders the example as it is; open the `index.html` that it names.
-2. Put your CRM export (CSV files) into a folder here, write its name behind `crm:` in `report.yaml`,
-   choose the quarter, and run `salessim report` again.
+2. Put your CRM export (CSV, Excel, Parquet or a zip) into a folder here, write its name behind `crm:` in
+   `report.yaml`, choose the quarter, and run `salessim report` again. `salessim import FOLDER` shows first what
+   is read, from which CRM, and what is wrong with it.
 3. Read the data quality first: what was rejected or looks odd, and what to do about it.
 4. Edit stages, criteria and ramps in a scenario of your own, and pages in `playbook/`: they are yours.
 

@@ -165,18 +165,27 @@ def snapshot(
         str, typer.Option(help="Compare with the snapshot of this day; left out: the last.")
     ] = "",
     out: Annotated[str, typer.Option(help="Write the changes to this CSV file.")] = "",
+    chart: Annotated[str, typer.Option(help="Draw the changes into this file (.png or .svg).")] = "",
 ) -> None:
     """Store this week's export in the ledger, and say what changed since the snapshot before."""
     from salessim import briefing
     from salessim.spreadsheets import write_csv
 
     path = csv_path("--out", out)
+    if chart and not chart.endswith((".png", ".svg")):
+        raise ParameterError(f"--chart is '{chart}'; write a file that ends with .png or .svg")
     with progress(READING) as step:
         step(READING[0])
         found = briefing.take_snapshot(
             crm, ledger=ledger, taken_on=taken_on, column_map=column_map, since=since
         )
     typer.echo(found.text)
-    if path and found.changes is not None:
-        write_csv(found.changes.table, path)
-        typer.echo(path)
+    if found.changes is None:
+        return
+    if path:
+        typer.echo(write_csv(found.changes.table, path))
+    if chart:
+        from salessim import charts
+
+        axes = charts.pipeline_bridge(found.changes.bridge, currency=found.changes.currency)
+        typer.echo(charts.save(axes, path=Path(chart)))
