@@ -588,6 +588,8 @@ class _Parquet:
                     batches = file.iter_batches(batch_size=_BATCH, columns=[schema.names[place]])
                     parts = [_plain(batch.column(0)) for batch in batches]
                     cells[key] = _of_arrow(pa.chunked_array(parts, None if parts else pa.null()))
+                    if len(cells[key]) != count:
+                        raise ValueError(f"{len(cells[key]):,} of {count:,} rows are there")
         shown = SourceFile(self.name, sha256, size, "", "", count)
         return RawTable(shown, self._header, cells, np.arange(2, count + 2, dtype=np.int64), (), False)
 

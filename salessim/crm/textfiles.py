@@ -288,12 +288,15 @@ def read_bytes(path: Path, *, most: int = -1) -> bytes:
 
 
 def header_key(header: str) -> str:
-    """Return a column header as it is compared: surrounding and repeated blanks and case do not matter.
+    """Return a column header as it is compared.
 
-    >>> header_key("  Deal  Stage ")
-    'deal stage'
+    Blanks around it and repeated ones, case, long dashes and a final asterisk (by which some CRMs mark fields
+    that must be filled) do not matter.
+
+    >>> header_key("  Deal  Stage "), header_key("Deal – Title*")
+    ('deal stage', 'deal - title')
     """
-    return " ".join(header.split()).casefold()
+    return " ".join(header.replace("–", "-").removesuffix("*").split()).casefold()
 
 
 def pick_delimiter(text: str, *, expected: Sequence[str]) -> tuple[str, tuple[str, ...]]:

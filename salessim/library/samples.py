@@ -52,6 +52,18 @@ _INDUSTRIES = ("banking", "education", "electronics", "insurance")
 _POSITIONS = ("head of purchasing", "managing director", "operations manager", "technical director")
 _LINES = ("balances", "centrifuges", "microscopes", "pumps")
 
+# the same words in several CRMs
+_ENGLISH_STAGES = (
+    "Qualification",
+    "Needs Analysis",
+    "Proposal/Price Quote",
+    "Negotiation/Review",
+    "Closed Won",
+    "Closed Lost",
+)
+_ENGLISH_INDUSTRIES = ("Banking", "Education", "Electronics", "Insurance")
+_POLISH_INDUSTRIES = ("Bankowość", "Edukacja", "Elektronika", "Ubezpieczenia")
+
 
 # --- the company ----------------------------------------------------------------------------------
 
@@ -334,16 +346,9 @@ def _guid(kind: str, number: str) -> str:
 
 def _salesforce(company: _Company) -> dict[str, bytes]:
     words = _Words(
-        stages=(
-            "Qualification",
-            "Needs Analysis",
-            "Proposal/Price Quote",
-            "Negotiation/Review",
-            "Closed Won",
-            "Closed Lost",
-        ),
+        stages=_ENGLISH_STAGES,
         sources=("Web", "Word of mouth", "Trade Show", "Advertisement"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
         moment=_written("%Y-%m-%dT%H:%M:%S.000Z"),
         history_moment=_written("%Y-%m-%dT%H:%M:%S.000Z"),
     )
@@ -512,7 +517,7 @@ def _pipedrive(company: _Company) -> dict[str, bytes]:
     words = _Words(
         stages=("Qualified", "Needs Analysis", "Proposal Made", "Negotiations Started", "Won", "Lost"),
         sources=("Website", "Referral", "Trade show", "Advertising"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
         money=_typed,
     )
     said = _said(company, words)
@@ -578,7 +583,7 @@ def _dynamics_365(company: _Company) -> dict[str, bytes]:
     words = _Words(
         stages=("Qualify", "Develop", "Propose", "Close", "Won", "Lost"),
         sources=("Web", "Word of Mouth", "Trade Show", "Advertisement"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
         moment=_typed,
         day=_midnight,
         money=_typed,
@@ -837,7 +842,7 @@ def _vtiger_en(company: _Company) -> dict[str, bytes]:
             "Closed Lost",
         ),
         sources=("Web Site", "Word of mouth", "Trade Show", "Advertisement"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
         moment=_written("%m-%d-%Y %H:%M:%S"),
         day=_written("%m-%d-%Y"),
         money=lambda value: f"€{_grouped(value)}",
@@ -975,16 +980,9 @@ def _vtiger_ru(company: _Company) -> dict[str, bytes]:
 
 def _espocrm_en(company: _Company) -> dict[str, bytes]:
     words = _Words(
-        stages=(
-            "Qualification",
-            "Needs Analysis",
-            "Proposal/Price Quote",
-            "Negotiation/Review",
-            "Closed Won",
-            "Closed Lost",
-        ),
+        stages=_ENGLISH_STAGES,
         sources=("Web Site", "Referral", "Trade Show", "Advertisement"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
     )
     said = _said(company, words)
     tables = {
@@ -1039,7 +1037,7 @@ def _espocrm_pl(company: _Company) -> dict[str, bytes]:
             "Zakończone Przegrane",
         ),
         sources=("Stwona Internetowa", "Polecenie", "Targi", "Reklama"),
-        industries=("Bankowość", "Edukacja", "Elektronika", "Ubezpieczenia"),
+        industries=_POLISH_INDUSTRIES,
         money=lambda value: _decimal_comma(value, blank=" ", sign=" EUR"),
     )
     said = _said(company, words)
@@ -1155,7 +1153,7 @@ def _yetiforce(company: _Company) -> dict[str, bytes]:
             "Sprzedaż nieudana",
         ),
         sources=("Strona WWW", "Z polecenia", "Targi", "Reklama"),
-        industries=("Bankowość", "Edukacja", "Elektronika", "Ubezpieczenia"),
+        industries=_POLISH_INDUSTRIES,
         money=lambda value: _decimal_comma(value, blank=" ", sign=" €"),
     )
     said = _said(company, words)
@@ -1202,16 +1200,9 @@ def _yetiforce(company: _Company) -> dict[str, bytes]:
 
 def _suitecrm_en(company: _Company) -> dict[str, bytes]:
     words = _Words(
-        stages=(
-            "Qualification",
-            "Needs Analysis",
-            "Proposal/Price Quote",
-            "Negotiation/Review",
-            "Closed Won",
-            "Closed Lost",
-        ),
+        stages=_ENGLISH_STAGES,
         sources=("Web Site", "Word of mouth", "Trade Show", "Advertisement"),
-        industries=("Banking", "Education", "Electronics", "Insurance"),
+        industries=_ENGLISH_INDUSTRIES,
         moment=_written("%m/%d/%Y %H:%M"),
         day=_written("%m/%d/%Y"),
         money=lambda value: f"€{_grouped(value)}",
@@ -1328,7 +1319,7 @@ def _livespace(company: _Company) -> dict[str, bytes]:
     words = _Words(
         stages=("Kwalifikacja", "Analiza potrzeb", "Oferta", "Negocjacje", "Wygrana", "Przegrana"),
         sources=("Strona WWW", "Polecenie", "Targi", "Reklama"),
-        industries=("Bankowość", "Edukacja", "Elektronika", "Ubezpieczenia"),
+        industries=_POLISH_INDUSTRIES,
         statuses=("Otwarta", "Wygrana", "Przegrana"),
         moment=_written("%d.%m.%Y %H:%M"),
         day=_written("%d.%m.%Y"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from salessim import library
 from salessim.crm import Tables, read, write_quality_report, write_tables
 from salessim.errors import SalessimError
 from salessim.library import example_crm
@@ -278,3 +279,36 @@ def test_workbooks_hold_no_formula(clean: dict[str, str], tmp_path: Path) -> Non
     ]
     assert any("cmd" in text for text in texts)
     assert not [text for text in texts if text.startswith(STARTS)]
+
+
+def samples() -> list[Path]:
+    """One shipped sample per kind of file: text in several code pages, workbook, archive, Parquet."""
+    folder = Path(library.__file__).parent / "samples"
+    return [
+        folder / name for name in ("pipedrive", "generic_zip", "generic_parquet", "bitrix24", "livespace")
+    ]
+
+
+@pytest.mark.parametrize("sample", samples(), ids=lambda sample: sample.name)
+def test_damaged_bytes_of_every_kind_of_file(sample: Path, tmp_path: Path) -> None:
+    told = 0
+    for seed in range(6):
+        random_ = random.Random(f"{sample.name} {seed}")
+        files: dict[str, str | bytes] = {path.name: path.read_bytes() for path in sorted(sample.iterdir())}
+        name = random_.choice(sorted(files))
+        data = bytearray(files[name])
+        if seed % 2:
+            del data[random_.randrange(1, len(data)) :]
+        else:
+            for _ in range(30):
+                data[random_.randrange(len(data))] = random_.randrange(256)
+        files[name] = bytes(data)
+        out = tmp_path / f"out-{seed}"
+        out.mkdir()
+        try:
+            tables = read(written(tmp_path / str(seed), files))
+        except SalessimError as refusal:
+            told += len(str(refusal)) > 20
+        else:
+            check(tables, out)
+    assert told
