@@ -411,7 +411,8 @@ def convert(batch: Batch, column_map: ColumnMap, words: StageWords) -> None:
         batch.rows["stage"] = on_distinct(batch.text["stage"], lambda old: old.map(words.name, "ignore"))
     if batch.table in ("opportunities", "stage_history"):
         unlisted = [word for word in batch.text["stage"].dropna().unique() if not words.listed(word)]
-        batch.marks = replace(batch.marks, unlisted_stages=tuple(unlisted))
+        meant = {word: words.status(word) or "open" for word in unlisted}
+        batch.marks = replace(batch.marks, unlisted_stages=meant)
     if batch.table == "quotas":
         batch.rows["period"] = period_labels(batch.text["period"])
     if batch.table == "evidence" and "evidence" in batch.text:

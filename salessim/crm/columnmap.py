@@ -24,8 +24,10 @@ The format, key by key (only ``name``, ``stages`` and ``tables`` must be there; 
                                      # stage is shown only if it occurs
       Zakończone Wygrane: won
       Zakończone Przegrane: lost
-    other_stages: open               # refuse (the default), or: a word that is not listed is an open stage of
-                                     # its own, placed by probability, else by the stage history, else last
+    other_stages: open               # refuse (the default); or: a word that is not listed is an open stage of
+                                     # its own, placed by probability, else by the stage history, else last;
+                                     # or by words: likewise, but "Deal lost in tender" is taken as lost, and
+                                     # "Wygrana" as won; each such word is listed in the quality report
     statuses: {Otwarta: open, …}     # only when a status column says open, won or lost
     segment_from: opportunities.segment   # or opportunities.product, products.segment, accounts.industry
     signature: [Deal - Title, [Deal - ID, ID]]   # headers that only this CRM writes (a list: one of them);
@@ -317,7 +319,7 @@ class ColumnMap(BaseModel):
     numbers: Numbers = [NumberFormat()]
     missing_words: list[str] = []
     stages: dict[str, StageWord]
-    other_stages: Literal["refuse", "open"] = "refuse"
+    other_stages: Literal["refuse", "open", "by words"] = "refuse"
     statuses: dict[str, Status] | None = None
     segment_from: Literal[
         "opportunities.segment", "opportunities.product", "products.segment", "accounts.industry"
@@ -361,7 +363,7 @@ class ColumnMap(BaseModel):
         said: set[str] = set(self.statuses.values()) if self.statuses else set()
         if not self.statuses:
             said = {stage.status for stage in self.stages.values()}
-            said |= {"open"} if self.other_stages == "open" else set()
+            said |= {"open"} if self.other_stages != "refuse" else set()
         where = "statuses" if self.statuses else "stages"
         lacking = [status for status in ("open", "won", "lost") if status not in said]
         if lacking:

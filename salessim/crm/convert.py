@@ -238,7 +238,12 @@ def _numbers(texts: pd.Series[str], numbers: NumberFormat, signs: Sequence[str])
 
 
 def signs_pattern(signs: Sequence[str]) -> re.Pattern[str] | None:
-    """A pattern for currency signs and words inside an amount: longest first, capitals do not matter."""
+    """A pattern for currency signs and words inside an amount: longest first, capitals do not matter.
+
+    >>> pattern = signs_pattern(["zł", "PLN"])
+    >>> pattern.sub("", "12 Zł."), signs_pattern([])
+    ('12 ', None)
+    """
     longest_first = sorted(set(signs), key=lambda sign: (-len(sign), sign))
     words = [re.escape(sign) + (r"\.?" if sign[-1:].isalpha() else "") for sign in longest_first]
     return re.compile("|".join(words), re.IGNORECASE) if words else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -26,7 +26,8 @@ class Fit:
 
     ``tables`` and ``lookups`` name the files of each table and linked file, in the order of their names;
     ``problem`` is empty when the map fits; ``headers_found`` counts the columns that it finds, ``nearness``
-    is the share of the columns that it needs.
+    is the share of the columns that it needs. ``signature`` names the headers of the export that only this
+    CRM writes, ``unreadable`` says of files that could not be opened why.
 
     >>> Fit(problem="file 'deals.csv' is missing").headers_found
     0
@@ -37,6 +38,8 @@ class Fit:
     lookups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     headers_found: int = 0
     nearness: float = 0.0
+    signature: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def choose_map(export: Export, column_map: str | Path | ColumnMap | None = None)
         chosen = column_map if isinstance(column_map, ColumnMap) else read_map(column_map)
         asked = fit(export, chosen, signed=False)
         if asked.problem:
-            raise DataError(f"column map '{chosen.name}' does not fit '{export.name}':\n{asked.problem}")
+            why = "\n".join(dict.fromkeys([asked.problem, *asked.unreadable]))
+            raise DataError(f"column map '{chosen.name}' does not fit '{export.name}':\n{why}")
         return Choice(chosen, asked, f"column map '{chosen.name}' was asked for")
     tried = [(candidate, fit(export, candidate)) for candidate in map(read_map, shipped_maps())]
     fitting = sorted(
@@ -87,6 +91,7 @@ def choose_map(export: Export, column_map: str | Path | ColumnMap | None = None)
         ]
         rest = len(tried) - len(nearest)
         more = [f"  … and {rest} more maps, which fit even less"] if rest else []
+        more += nearest[0][1].unreadable[:_MISFITS_SHOWN]
         raise DataError(
             f"no shipped column map fits '{export.name}':\n" + "\n".join([*misfits, *more]) + "\n"
             "For another CRM write a column map (copy salessim_csv.yaml, whose comments explain it) "
@@ -107,9 +112,8 @@ def _rank(column_map: ColumnMap, found: Fit) -> tuple[int, bool]:
 
 def _reason(best: ColumnMap, found: Fit, others: Sequence[tuple[ColumnMap, Fit]]) -> str:
     signature = ""
-    if best.signature:
-        only = listed([either(names) for names in best.signature], most=4)
-        signature = f", among them {only}, which only this CRM writes"
+    if found.signature:
+        signature = f", among them {listed(found.signature, most=4)}, by which this CRM is known"
     runner_up = ""
     if others:
         other, less = others[0]
@@ -131,12 +135,26 @@ def fit(export: Export, column_map: ColumnMap, *, signed: bool = True) -> Fit:
     >>> fit(open_export(example_crm()), read_map("salessim_csv")).tables["reps"]
     ('reps.csv',)
     """
-    headers = {
-        name: export.header(
-            name, expected=column_map.headers, encoding=column_map.encoding, words=column_map.words
-        )
-        for name in sorted(export.tables)
-    }
+    headers: dict[str, tuple[str, ...]] = {}
+    unreadable: dict[str, str] = {}
+    for name in sorted(export.tables):
+        try:
+            headers[name] = export.header(
+                name, expected=column_map.headers, encoding=column_map.encoding, words=column_map.words
+            )
+        except DataError as error:  # a stray file in the folder matters only if a table is missing
+            unreadable[name] = str(error)
+    found = _fit(headers, column_map, signed=signed)
+    lacking = [
+        error
+        for name, error in unreadable.items()
+        if any(table.file and _matches(name, table.file) for table in column_map.tables.values())
+    ]
+    problem = lacking[0] if lacking else found.problem
+    return replace(found, problem=problem, unreadable=tuple(unreadable.values()))
+
+
+def _fit(headers: Mapping[str, tuple[str, ...]], column_map: ColumnMap, *, signed: bool) -> Fit:
     tables: dict[str, tuple[str, ...]] = {}
     for name, table in column_map.tables.items():
         if table.file is not None:
@@ -182,7 +200,18 @@ def fit(export: Export, column_map: ColumnMap, *, signed: bool = True) -> Fit:
             if name in tables
         ),
         _nearness(headers, column_map),
+        _signature(headers, column_map),
     )
+
+
+def _signature(headers: Mapping[str, tuple[str, ...]], column_map: ColumnMap) -> tuple[str, ...]:
+    """The headers of the signature, as this export writes them."""
+    there = {header_key(header): header for line in headers.values() for header in line}
+    found = [
+        [there[header_key(name)] for name in names if header_key(name) in there]
+        for names in column_map.signature
+    ]
+    return tuple(names[0] for names in found if names)
 
 
 def _problem(
@@ -194,6 +223,8 @@ def _problem(
 ) -> str:
     for name, table in column_map.tables.items():
         if name not in tables and table.required:
+            if not headers:
+                return "no file with a header could be read"
             nearest = min(headers, key=lambda file: len(table.lacking(headers[file])))
             lacks = _lacks(nearest, headers[nearest], table, brief=signed)
             return f"no file has the columns of {name}; the nearest, {lacks}"

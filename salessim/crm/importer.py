@@ -445,7 +445,12 @@ def _notes(
     read_files = {file for files in choice.fit.tables.values() for file in files} | {
         file for files in choice.fit.lookups.values() for file in files
     }
-    unread = [file for file in export.tables if file not in read_files]
+    notes += [f"Not read: {why}." for why in choice.fit.unreadable]
+    unread = [
+        file
+        for file in export.tables
+        if file not in read_files and not any(why.startswith(file) for why in choice.fit.unreadable)
+    ]
     if unread:
         notes.append(f"Files not read, because the column map names no such file: {', '.join(unread)}.")
     guessed = [file for batch in batches.values() for file in batch.guessed]

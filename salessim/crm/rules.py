@@ -40,13 +40,14 @@ class Marks:
 
     ``padded`` columns have cells with blanks around them. ``corrected`` says per row what a declared
     correction changed (``GTXPro → GTX Pro``), ``not_found`` is True where an id has no name in the linked
-    file. ``unlisted_stages`` are stage words that the column map does not know.
+    file. ``unlisted_stages`` are stage words that the column map does not know, with the
+    status that they are taken for.
     """
 
     padded: tuple[str, ...] = ()
     corrected: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     not_found: Mapping[str, pd.Series[bool]] = field(default_factory=dict)
-    unlisted_stages: tuple[str, ...] = ()
+    unlisted_stages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -652,15 +653,16 @@ def _planned_not_readable(view: View) -> Hits:
     "unknown stage word",
     tables=("opportunities", "stage_history"),
     severity="suspicious",
-    meaning="The column map does not list this stage; it is taken as an open stage of its own.",
+    meaning="The column map does not list this stage; it is taken as open, won or lost by its words.",
     what_to_do="List the word under 'stages' in the column map, with its status and its place.",
 )
 def _stage_unknown(view: View) -> Hits:
-    for word in view.marks.unlisted_stages:
+    for word, status in view.marks.unlisted_stages.items():
         rows = view.text.index[view.text["stage"] == word]
         if len(rows):
             plural = "" if len(rows) == 1 else "s"
-            yield "stage", pd.Series([f"{word} ({len(rows):,} row{plural})"], index=rows[:1], dtype="object")
+            said = f"{word}, taken as {status} ({len(rows):,} row{plural})"
+            yield "stage", pd.Series([said], index=rows[:1], dtype="object")
 
 
 @_rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,6 +11,14 @@ from salessim.crm.columnmap import ColumnMap, open_name, word_key
 from salessim.crm.convert import as_objects
 
 __all__ = ["StageWords", "ordered_stages"]
+
+# Parts of words by which an unlisted stage tells that its deals are closed, in English, Polish and Russian.
+# Lost goes first: "неудачно" holds "удачно", "sprzedaż nieudana" is no sale.
+_LOST = (
+    "lost", "cancel", "disqualif", "abandon", "przegran", "poraż", "nieudan", "anulowan", "utracon",
+    "odrzucon", "rezygnac", "проигр", "неудач", "неуспеш", "не реализ", "провал", "отказ", "потерян",
+)  # fmt: skip
+_WON = ("won", "wygran", "sukces", "zakończon", "выигр", "удачн", "успеш", "успех", "реализован")
 
 
 class StageWords:
@@ -29,7 +38,7 @@ class StageWords:
         statuses = (column_map.statuses or {}) if in_history else {}
         ends = {word_key(word): (status, status) for word, status in statuses.items() if status != "open"}
         self._meanings = by_name | ends | listed
-        self._unlisted_are_open = column_map.other_stages == "open"
+        self._others = column_map.other_stages
 
     def listed(self, word: str) -> bool:
         """Whether the column map knows the word."""
@@ -38,12 +47,29 @@ class StageWords:
     def status(self, word: str) -> str | None:
         """open, won or lost; None where the map refuses the word."""
         found = self._meanings.get(word_key(word))
-        return found[0] if found else "open" if self._unlisted_are_open else None
+        if found or self._others == "refuse":
+            return found[0] if found else None
+        return _by_words(word) if self._others == "by words" else "open"
 
     def name(self, word: str) -> str | None:
         """What the tables call the stage; None where the map refuses the word."""
         found = self._meanings.get(word_key(word))
-        return found[1] if found else open_name(word) if self._unlisted_are_open else None
+        status = self.status(word)
+        if found or status is None:
+            return found[1] if found else None
+        return open_name(word) if status == "open" else status
+
+
+def _by_words(word: str) -> str:
+    """open, won or lost, as the words of an unlisted stage have it.
+
+    >>> [_by_words(word) for word in ("Demo booked", "Closed – Won (partner)", "Закрыта неудачно")]
+    ['open', 'won', 'lost']
+    """
+    key = word_key(word)
+    if any(part in key for part in _LOST):
+        return "lost"
+    return "won" if any(re.search(rf"\b{part}", key) for part in _WON) else "open"
 
 
 def ordered_stages(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -407,10 +407,11 @@ def records(text: str, *, delimiter: str) -> Records:
     with _fields_of_any_length():
         lines = _lines(text[_beginning(text)[1] :])
         header, used = _header(lines, delimiter)
-        for number, fields, problem in _split(lines, used, delimiter=delimiter, width=len(header)):
+        split = _split(lines, used, delimiter=delimiter, width=len(header))
+        for number, (_, fields, problem) in enumerate(split, start=2):
             if fields is None:
                 malformed.append(Malformed(number, problem))
-            else:
+            elif fields:
                 values.append(fields)
                 rows.append(number)
     return Records(header, tuple(values), tuple(rows), tuple(malformed))
@@ -432,16 +433,15 @@ class Columns:
 def split_columns(data: bytes, *, delimiter: str, columns: Sequence[str]) -> Columns:
     """Split a text in UTF-8 (see :func:`as_utf8`), and keep the columns whose headers are asked for.
 
-    The same records as :func:`records` finds, many times faster where the quotes of the file are regular:
-    every quote stands at the edge of its field or is doubled, and all are closed. Headers that the file
-    lacks are left out; where a header is there twice, its first column counts.
+    The same records as :func:`records` finds, many times faster. Headers that the file lacks are left out;
+    where a header is there twice, its first column counts.
 
     >>> data = b"id;rep;note\\n1;Ann;x\\n2;Bo\\n3;;\\n"
     >>> found = split_columns(data, delimiter=";", columns=["Rep", "stage"])
     >>> found.cells["rep"].tolist(), found.rows.tolist(), found.malformed[0].row
     (['Ann', nan], [2, 4], 3)
     """
-    return _regular_columns(data, delimiter, columns) or _columns_of_records(data, delimiter, columns)
+    return _fast_columns(data, delimiter, columns) or _columns_of_records(data, delimiter, columns)
 
 
 def categories(
@@ -467,9 +467,11 @@ def _columns_of_records(data: bytes, delimiter: str, columns: Sequence[str]) -> 
         seen: dict[str, dict[str, int]] = {key: {"": -1} for key in places}
         codes: dict[str, list[int]] = {key: [] for key in places}
         kept = [(place, seen[key], codes[key]) for key, place in places.items()]
-        for number, fields, problem in _split(lines, used, delimiter=delimiter, width=len(header)):
+        split = _split(lines, used, delimiter=delimiter, width=len(header))
+        for number, (_, fields, problem) in enumerate(split, start=2):
             if fields is None:
                 malformed.append(Malformed(number, problem))
+            if not fields:
                 continue
             rows.append(number)
             for place, texts, cells in kept:
@@ -483,145 +485,152 @@ def _places(header: Sequence[str], columns: Sequence[str]) -> dict[str, int]:
     return {key: keys.index(key) for key in dict.fromkeys(map(header_key, columns)) if key in keys}
 
 
-# --- the fast way: quotes are regular, so records and fields can be counted without a state machine ----
+# --- the fast way: nearly all lines are one record each, and only the others need a state machine -----
 
 
-def _regular_columns(data: bytes, delimiter: str, columns: Sequence[str]) -> Columns | None:
-    """What :func:`_columns_of_records` returns, or None where only that can tell."""
-    if not delimiter.isascii() or b"\0" in data:
-        return None
+def _fast_columns(data: bytes, delimiter: str, columns: Sequence[str]) -> Columns | None:
+    """What :func:`_columns_of_records` returns, or None where only that can tell.
+
+    Lines whose quotes are regular are counted and parsed in bulk. All others (stray quotes, cells over
+    several lines, NUL) are split by :func:`_split`, and those of their records that are good written anew.
+    """
     head = data[:_HEAD].decode(errors="ignore")
-    lines = _lines(head[_beginning(head)[1] :])
-    header, used = _header(lines, delimiter)
-    if len(header) < 2 or (len(lines) == used and len(data) > _HEAD):
+    first_lines = _lines(head[_beginning(head)[1] :])
+    header, used = _header(first_lines, delimiter)
+    if len(header) < 2 or not delimiter.isascii() or (len(first_lines) == used and len(data) > _HEAD):
         return None
-    begun = len((head[: _beginning(head)[1]] + "".join(lines[:used])).encode())
-    found = _ends_of_records(data, begun, ord(delimiter))
-    if found is None:
-        return None
-    ends, widths, several_lines = found
-    starts = np.concatenate([np.array([begun]), ends[:-1]]) if len(ends) else ends
-    blank = _is_blank(data, starts, ends)
-    fits = widths == len(header)
-    longest = int((ends - starts).max(initial=0))
-    if (several_lines & (~fits | (ends - starts > _LONGEST_RECORD))).any() or longest > _LONGEST_BLOCK:
-        return None
-    numbers = np.arange(2, len(ends) + 2)
-    malformed = tuple(
-        Malformed(
-            int(numbers[at]), _wrong_width(int(widths[at]), len(header), _line(data, starts[at], ends[at]))
-        )
-        for at in np.flatnonzero(~fits & ~blank)
+    begun = len((head[: _beginning(head)[1]] + "".join(first_lines[:used])).encode())
+    lines, widths, regular = _look_at_lines(data, begun, ord(delimiter))
+    blank = _is_blank(lines)
+    begins = np.ones(len(lines), dtype=bool)  # lines with which a record begins
+    rewritten: list[tuple[int, bytes]] = []
+    problems: dict[int, str] = {}
+    split_until, several_lines = 0, False
+    with _fields_of_any_length():
+        for line in np.flatnonzero(~regular).tolist():
+            if line < split_until:
+                continue
+            split_until, fields, problem = next(_split(lines, line, delimiter=delimiter, width=len(header)))
+            begins[line + 1 : split_until] = False
+            if fields is None:
+                problems[line] = problem
+            else:
+                record = delimiter.join('"' + field.replace('"', '""') + '"' for field in fields)
+                rewritten.append((line, f"{record}\n".encode()))
+                several_lines |= "\n" in record or "\r" in record
+    good = regular & begins & (widths == len(header))
+    for line in np.flatnonzero(regular & begins & ~good & ~blank).tolist():
+        problems[line] = _wrong_width(int(widths[line]), len(header), lines.beginning(line))
+    body = memoryview(data)[begun:] if (good | blank).all() else _body(lines, good, rewritten)
+    longest = max(
+        [int((lines.ends - lines.starts)[good].max(initial=0)), *(len(text) for _, text in rewritten)]
     )
-    body = _without(data, begun, starts, ends, fits | blank) if malformed else memoryview(data)[begun:]
+    numbers = 1 + begins.cumsum()
+    good[[line for line, _ in rewritten]] = True
     places = _places(header, columns)
-    rows = numbers[fits & ~blank]
     cells = _parsed(
         body,
         delimiter,
         width=len(header),
         places=places,
-        several_lines=bool(several_lines.any()),
+        several_lines=several_lines,
         longest=longest,
-        records=len(rows),
+        records=int(good.sum()),
     )
-    return None if cells is None else Columns(header, cells, rows, malformed)
+    malformed = tuple(Malformed(int(numbers[line]), problems[line]) for line in sorted(problems))
+    return None if cells is None else Columns(header, cells, numbers[good], malformed)
 
 
-def _ends_of_records(
+@dataclass(frozen=True, eq=False)
+class _LinesOf:
+    """The lines of a text, decoded one by one where they are looked at; ends are behind the line end."""
+
+    data: bytes
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, line: int, /) -> str:
+        return self.data[self.starts[line] : self.ends[line]].decode()
+
+    def beginning(self, line: int) -> str:
+        """As much of a line as an error shows."""
+        start, end = self.starts[line], self.ends[line]
+        return self.data[start : min(end, start + 4 * _SHOWN + 4)].decode(errors="ignore")
+
+
+def _look_at_lines(
     data: bytes, begun: int, delimiter: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]] | None:
-    """Where each record ends (behind its line end), how many fields it has, and whether it spans lines.
+) -> tuple[_LinesOf, npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The lines from ``begun`` on, how many fields each has, and whether it is regular.
 
-    None where a quote stands elsewhere than at the edge of its field, or is not closed.
+    A line is regular if each of its quotes stands at the edge of its field or is doubled, all are closed on
+    the line, and there is no NUL: then it is a record, unless a quote of an earlier line swallows it.
     """
     quote, feed, turn = b'"\n\r'
-    ends, fields, inner = (
+    first, with_nul = begun, b"\0" in data
+    ends, widths, regulars = (
         [np.array([], dtype=np.int64)],
         [np.array([], dtype=np.int64)],
-        [np.array([], dtype=np.int64)],
+        [np.array([], dtype=bool)],
     )
-    delimiters = lines = 0  # so far, outside and inside quotes
-    open_quote = False
     edges = np.zeros(256, dtype=bool)
     edges[[quote, feed, turn, delimiter]] = True
     while begun < len(data):
         cut = data.find(b"\n", begun + _BLOCK)
-        block = np.frombuffer(
-            data, np.uint8, count=(cut + 1 if cut >= 0 else len(data)) - begun, offset=begun
-        )
-        quotes = np.flatnonzero(block == quote)
-        is_delimiter, is_end = block == delimiter, block == feed
+        size = (cut + 1 if cut >= 0 else len(data)) - begun
+        block = np.frombuffer(data, np.uint8, count=size, offset=begun)
+        is_end, is_delimiter = block == feed, block == delimiter
         turns = np.flatnonzero(block == turn)
-        if len(turns):
-            alone = turns[block[np.minimum(turns + 1, len(block) - 1)] != feed]
-            is_end[alone] = True
-        inside_ends = np.array([], dtype=np.int64)
-        if len(quotes) or open_quote:
-            opening, closing = (quotes[1::2], quotes[0::2]) if open_quote else (quotes[0::2], quotes[1::2])
-            before, after = block[opening - 1], block[np.minimum(closing + 1, len(block) - 1)]
-            # at the very beginning or end of the block there is a line end, or nothing
-            if not (edges[before] | (opening == 0)).all():
-                return None
-            if not (edges[after] | (closing == len(block) - 1)).all():
-                return None
-            inside = np.zeros(len(block), dtype=np.uint8)
-            inside[quotes] = 1
-            inside[0] ^= open_quote
-            inside = np.bitwise_xor.accumulate(inside).view(bool)
-            inside_ends = np.flatnonzero(is_end & inside)
-            is_delimiter &= ~inside
-            is_end &= ~inside
-            open_quote ^= bool(len(quotes) % 2)
-        at, signs = np.flatnonzero(is_end), np.flatnonzero(is_delimiter)
-        last = begun + len(block) == len(data)
-        if last and not open_quote and (not len(at) or at[-1] != len(block) - 1):
-            at = np.append(at, len(block) - 1)  # the last line has no end
+        is_end[turns[block[np.minimum(turns + 1, size - 1)] != feed]] = True
+        at = np.flatnonzero(is_end)
+        if not len(at) or at[-1] != size - 1:
+            at = np.append(at, size - 1)  # the last line has no end
+        regular = np.ones(len(at), dtype=bool)
+        quotes = np.flatnonzero(block == quote)
+        if len(quotes):
+            many = np.diff(np.searchsorted(quotes, at, side="right"), prepend=0)  # by line
+            line = np.repeat(np.arange(len(at)), many)
+            opens = (np.arange(len(quotes)) - (many.cumsum() - many)[line]) % 2 == 0
+            before = edges[block[quotes - 1]] | (quotes == 0)
+            after = edges[block[np.minimum(quotes + 1, size - 1)]] | (quotes == size - 1)
+            odd = many % 2 == 1
+            regular[odd] = False
+            regular[line[~np.where(opens, before, after)]] = False
+            turned = np.zeros(size, dtype=np.uint8)
+            turned[quotes] = 1
+            turned[at[odd]] ^= 1  # every line begins outside quotes
+            is_delimiter &= ~np.bitwise_xor.accumulate(turned).view(bool)
+        if with_nul:
+            regular[np.searchsorted(at, np.flatnonzero(block == 0))] = False
+        found = np.searchsorted(np.flatnonzero(is_delimiter), at, side="right")
         ends.append(begun + at + 1)
-        fields.append(delimiters + np.searchsorted(signs, at, side="right"))
-        inner.append(lines + np.searchsorted(inside_ends, at))
-        delimiters, lines = delimiters + len(signs), lines + len(inside_ends)
-        begun += len(block)
-    if open_quote:
-        return None
-    widths: npt.NDArray[np.int64] = _differences(fields) + 1
-    return np.concatenate(ends), widths, _differences(inner) > 0
+        widths.append(np.diff(found, prepend=0) + 1)
+        regulars.append(regular)
+        begun += size
+    until = np.concatenate(ends)
+    starts = np.concatenate([np.array([first], dtype=np.int64), until])[: len(until)]
+    return _LinesOf(data, starts, until), np.concatenate(widths), np.concatenate(regulars)
 
 
-def _differences(counted: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """By how much a running count grew, record by record."""
-    whole = np.concatenate(counted)
-    whole[1:] -= whole[:-1].copy()
-    return whole
-
-
-def _is_blank(
-    data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    letters = np.frombuffer(data, np.uint8)
-    short = ends - starts <= 2
-    first, last = letters[starts], letters[ends - 1]
-    end_of_line = (last == 10) | (last == 13)
-    blank: npt.NDArray[np.bool_] = short & end_of_line & ((ends - starts == 1) | (first == 13))
+def _is_blank(lines: _LinesOf) -> npt.NDArray[np.bool_]:
+    letters, length = np.frombuffer(lines.data, np.uint8), lines.ends - lines.starts
+    first, last = letters[lines.starts], letters[lines.ends - 1]
+    ended = (last == 10) | (last == 13)
+    blank: npt.NDArray[np.bool_] = ended & ((length == 1) | ((length == 2) & (first == 13)))
     return blank
 
 
-def _line(data: bytes, start: int, end: int) -> str:
-    return data[start : min(end, start + 4 * _SHOWN + 4)].decode(errors="ignore")
-
-
-def _without(
-    data: bytes,
-    begun: int,
-    starts: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    kept: npt.NDArray[np.bool_],
-) -> memoryview:
-    """The records that are kept, one after the other."""
-    change = np.flatnonzero(np.diff(kept, prepend=False, append=False))
-    view = memoryview(data)
-    spans = zip(starts[change[0::2]], ends[change[1::2] - 1], strict=True)
-    return memoryview(b"".join(view[start:end] for start, end in spans))
+def _body(lines: _LinesOf, good: npt.NDArray[np.bool_], rewritten: Sequence[tuple[int, bytes]]) -> memoryview:
+    """The good lines and the records that were written anew, in their order."""
+    change = np.flatnonzero(np.diff(good, prepend=False, append=False))
+    view = memoryview(lines.data)
+    spans = zip(change[0::2].tolist(), change[1::2].tolist(), strict=True)
+    pieces: list[tuple[int, bytes | memoryview]] = [*rewritten]
+    pieces += [(line, view[lines.starts[line] : lines.ends[end - 1]]) for line, end in spans]
+    return memoryview(b"".join(text for _, text in sorted(pieces, key=lambda piece: piece[0])))
 
 
 def _parsed(
@@ -638,6 +647,8 @@ def _parsed(
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    if longest > _LONGEST_BLOCK:
+        return None
     if not records:
         return {key: categories([], np.array([], dtype=np.int32)) for key in places}
     names = [str(place) for place in range(width)]
@@ -679,11 +690,19 @@ def from_arrow(column: Any) -> pd.Series:
     return categories(texts, codes)
 
 
+class _Texts(Protocol):
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> str: ...
+
+
 def _split(
-    lines: Sequence[str], begun: int, *, delimiter: str, width: int
+    lines: _Texts, begun: int, *, delimiter: str, width: int
 ) -> Iterator[tuple[int, list[str] | None, str]]:
-    """The records from line ``begun`` on: number, fields (None: malformed) and what is wrong."""
-    number = 1
+    """The records from line ``begun`` on: the line behind it, its fields, and what is wrong with it.
+
+    Fields are None where the record is malformed, and empty for a blank line.
+    """
     while begun < len(lines):
         start = begun
         reader = csv.reader(_lines_from(lines, start), delimiter=delimiter, strict=True)
@@ -694,17 +713,15 @@ def _split(
                     (fields and len(fields) != width) or sum(map(len, fields)) > _LONGEST_RECORD
                 ):
                     raise csv.Error  # the record has swallowed lines: its quote was a stray one
-                number += 1
                 if fields and "\0" in "".join(fields):
-                    yield number, None, f"contains a NUL byte: {_shortened(lines[begun])!r}"
-                elif len(fields) == width:
-                    yield number, fields, ""
-                elif fields:
-                    yield number, None, _wrong_width(len(fields), width, lines[begun])
+                    yield end, None, f"contains a NUL byte: {_shortened(lines[begun])!r}"
+                elif fields and len(fields) != width:
+                    yield end, None, _wrong_width(len(fields), width, lines[begun])
+                else:
+                    yield end, fields, ""
                 begun = end
         except csv.Error:
-            number += 1
-            yield number, None, f"quotes do not match: {_shortened(lines[begun])!r}"
+            yield begun + 1, None, f"quotes do not match: {_shortened(lines[begun])!r}"
             begun += 1
 
 
@@ -748,7 +765,7 @@ def _lines(text: str) -> list[str]:
     return list(io.StringIO(text, newline=""))
 
 
-def _lines_from(lines: Sequence[str], start: int) -> Iterator[str]:
+def _lines_from(lines: _Texts, start: int) -> Iterator[str]:
     for index in range(start, len(lines)):
         yield lines[index]
 

@@ -113,7 +113,7 @@ def test_other_stages_are_refused_or_open_ones_of_their_own(imported: Reader) ->
         imported(files)
     tables = imported(files, more="other_stages: open")
     assert tables.stages == ("Talk", "Offer", "Demo")
-    assert found(tables, "unknown stage word") == [("suspicious", 5, "stage", "Demo (2 rows)")]
+    assert found(tables, "unknown stage word") == [("suspicious", 5, "stage", "Demo, taken as open (2 rows)")]
 
 
 def test_other_stages_find_their_place_by_probability_or_history(imported: Reader) -> None:
@@ -402,3 +402,13 @@ def test_real_subscribers_as_accounts(real_data: Path, tmp_path: Path) -> None:
     counts = tables.quality.counts
     assert (counts["read"] == counts["kept"] + counts["rejected"]).all()
     assert tables.as_of == date(2018, 12, 31)
+
+
+def test_a_stray_file_that_cannot_be_read_does_not_stop_the_import(
+    imported: Reader, write_export: WriteExport
+) -> None:
+    tables = imported({"deals.csv": DEALS, "empty.csv": ""})
+    assert len(tables.opportunities) == 3
+    assert any("empty.csv" in note for note in tables.quality.notes)
+    with pytest.raises(DataError, match=r"empty\.csv: the file is empty"):
+        imported({"deals.csv": "a,b\n1,2\n"})

@@ -106,7 +106,11 @@ def test_plain_format_has_canonical_headers() -> None:
         ("{Talk: open,", "{Talk: {status: open, named: x},", "unknown key 'stages.Talk.named'; allowed"),
         ("Yes: won,", "Yes: {status: won, called: deal},", "closed deals are called won or lost"),
         ("{Talk: open,", "{Talk: open, TALK: won,", "'Talk' and 'TALK' are one word with two meanings"),
-        ("name: our_crm", "name: our_crm\nother_stages: guess", "Input should be 'refuse' or 'open'"),
+        (
+            "name: our_crm",
+            "name: our_crm\nother_stages: guess",
+            "should be 'refuse', 'open' or 'by words'",
+        ),
         ("name: our_crm", "name: our_crm\ncurrency_words: {zł: zloty}", "currency_words.zł is 'zloty'"),
         ("rep: Owner", "rep: []", "tables.opportunities.columns.rep is []"),
         ("    file: deals.csv", "    file: []", "tables.opportunities.file is []"),
