@@ -150,7 +150,7 @@ def audit(
     if out and not out.endswith(".xlsx"):
         raise ParameterError(f"--out is '{out}'; write a file that ends with .xlsx")
     report = prepared(crm, quarter, column_map, as_of, scenario)
-    found = briefing.audited(report, evidence=evidence)
+    found = briefing.audited(report, scenario=scenario, evidence=evidence)
     typer.echo(briefing.requalification_text(found))
     if out:
         typer.echo(briefing.write_audit(found, out))

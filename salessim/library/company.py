@@ -38,6 +38,40 @@ Anvil Badger Beacon Comet Dragon Falcon Gryphon Harbour Heron Kettle Lantern Mea
 Phoenix Puffin Quarry Raven Teapot Unicorn
 """.split()
 _INDUSTRIES = ("pharma", "food", "chemicals", "research", "education")
+_SIZES = ((50, "under 50"), (250, "50 to 249"), (float("inf"), "250 and more"))
+_POSITIONS = (
+    "Head of Laboratory",
+    "Quality Manager",
+    "Purchasing Manager",
+    "Managing Director",
+    "Technician",
+)
+
+#: What stands in the CRM as proof of a criterion.
+_PROOFS = {
+    "decision maker": (
+        "Head of Laboratory decides",
+        "Managing Director decides",
+        "board decides in its meeting",
+    ),
+    "pain": ("failed audit", "results come too late", "instrument out of order", "records kept by hand"),
+    "fit": ("requirements answered", "test run passed", "integration checked"),
+    "value": ("saves one technician day a week", "pays back in two years", "customer's own estimate"),
+    "next step": ("agreed with the customer",),
+}
+#: Share of won and of lost deals with proof of a criterion.
+_PROVEN = {
+    "decision maker": (0.86, 0.55),
+    "pain": (0.82, 0.60),
+    "fit": (0.74, 0.62),
+    "value": (0.72, 0.45),
+    "next step": (0.90, 0.66),
+}
+_STEPS = ("demonstration", "site visit", "test run", "meeting on the offer", "talk with purchasing")
+#: Share of open deals that claim a stage which their evidence does not support; dates and leads add to it.
+_HOLLOW = 0.16
+#: Share of MQL that carry the agreed fields, by source.
+_CONTRACT_KEPT = {"website": 0.72, "referral": 0.88, "outbound": 0.93, "trade show": 0.58}
 
 
 def company_export(scenario: Scenario, history: History, *, seed: int, dirt: bool) -> dict[str, str]:
@@ -94,23 +128,24 @@ def company_export(scenario: Scenario, history: History, *, seed: int, dirt: boo
             "amount": amount.map("{:.0f}".format).where(amount.notna(), ""),
         }
     )
+    soiled = _soiled(table, history.as_of, random) if dirt else table
+    accounts = pd.DataFrame(
+        {
+            "account": sorted(customers),
+            "industry": random.choice(_INDUSTRIES, len(customers)),
+            "employees": random.integers(12, 900, len(customers)),
+        }
+    )
+    steps, evidence = _qualification(scenario, opportunities, history.as_of, seed)
+    leads = _leads(deals[deals["created"] >= live], entered, called, opportunities["opportunity_id"])
     files = {
-        "opportunities.csv": _csv(_soiled(table, history.as_of, random) if dirt else table),
+        "opportunities.csv": _csv(soiled.merge(steps, on="opportunity_id", how="left")),
         "reps.csv": _csv(_reps(scenario, history.as_of, dirt=dirt)),
-        "accounts.csv": _csv(
-            pd.DataFrame(
-                {
-                    "account": sorted(customers),
-                    "industry": random.choice(_INDUSTRIES, len(customers)),
-                    "employees": random.integers(12, 900, len(customers)),
-                }
-            )
-        ),
-        "leads.csv": _csv(
-            _leads(deals[deals["created"] >= live], entered, called, opportunities["opportunity_id"])
-        ),
+        "accounts.csv": _csv(accounts),
+        "leads.csv": _csv(_with_contract_fields(leads, opportunities, accounts, names, seed)),
         "stage_history.csv": _csv(_stage_history(history, called, opportunities["opportunity_id"])),
         "quotas.csv": _csv(_quotas(scenario, history.as_of)),
+        "evidence.csv": _csv(evidence),
     }
     return files
 
@@ -168,6 +203,124 @@ def _leads(
             "opportunity_id": opportunity.reindex(deals.index).fillna(""),
         }
     )
+
+
+def _qualification(
+    scenario: Scenario, opportunities: pd.DataFrame, as_of: date, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Next steps of open deals, and the evidence for each criterion, from a stream of their own.
+
+    About a third of the open deals claim more than is known; the largest one about to close is the deal with
+    a test run and an offer under review of which nobody knows who asked for it, why, or who decides.
+    """
+    random = generator(seed, "evidence")
+    today = pd.Timestamp(as_of)
+    stages = {segment.name: segment.stages for segment in scenario.segments}
+    last = {name: own[-1].name for name, own in stages.items()}
+    is_open = opportunities["status"] == "open"
+    closing = opportunities[is_open & (opportunities["stage"] == opportunities["segment"].map(last))]
+    cold = closing["amount"].idxmax() if len(closing) else None
+    steps, rows = [], []
+    for deal, row in opportunities.iterrows():
+        chances = random.random(12)  # as many for every deal, so that one deal's story moves no other's
+        days = random.integers(0, 1_000_000, 12)
+        number, began = row["opportunity_id"], row["began"]
+        proven, next_step_gap = set(), False
+        if row["status"] != "open":
+            lost = int(row["status"] == "lost")
+            proven = {
+                name for name, chance in zip(_PROVEN, chances, strict=False) if chance < _PROVEN[name][lost]
+            }
+        else:
+            own = [stage.name for stage in stages[row["segment"]]].index(row["stage"])
+            supposed = [
+                name
+                for stage in stages[row["segment"]][:own]
+                for name in stage.exit_criteria
+                if name in _PROVEN
+            ]
+            proven = set(supposed)
+            hollow = bool(supposed) and (chances[6] < _HOLLOW or deal == cold)
+            if hollow:
+                gap = supposed[int(days[6]) % len(supposed)]
+                after = supposed[supposed.index(gap) :]
+                proven -= {name for name, chance in zip(after, chances, strict=False) if chance < 0.5} | {gap}
+            else:
+                now = stages[row["segment"]][own].exit_criteria
+                proven |= {
+                    name
+                    for name, chance in zip(now, chances, strict=False)
+                    if name in _PROVEN and chance < 0.4
+                }
+            if deal == cold:
+                proven &= {"fit"}
+            next_step_gap = "next step" not in proven
+            steps.append([number, *_next_step(deal == cold, next_step_gap, chances, days, today)])
+        end = min(today, row["closed"]) if row["status"] != "open" else today
+        for place, name in enumerate(_PROOFS):
+            if name in proven and not (name == "next step" and row["status"] == "open"):
+                # evidence of open deals is fresh: it was asked for again within the last ten weeks
+                since = began if row["status"] != "open" else max(began, today - pd.Timedelta(days=70))
+                noted = since + pd.Timedelta(days=int(days[place]) % (max((end - since).days, 0) + 1))
+                proof = _PROOFS[name][int(days[place]) % len(_PROOFS[name])]
+                rows.append([number, name, proof, noted.strftime("%Y-%m-%d")])
+    return (
+        pd.DataFrame(steps, columns=["opportunity_id", "next_step", "next_step_date", "purchase_date"]),
+        pd.DataFrame(rows, columns=["opportunity_id", "criterion", "evidence", "noted"]),
+    )
+
+
+def _next_step(
+    cold: bool, gap: bool, chances: np.ndarray, days: np.ndarray, today: pd.Timestamp
+) -> tuple[str, str, str]:
+    """What is agreed with a customer: step, its date, day of the purchase; where a gap is, one is wrong."""
+    if cold:
+        return "test run done, offer under review", "", ""
+    ahead, until = 1 + int(days[7]) % 21, 10 + int(days[8]) % 50
+    if gap and chances[7] < 0.4:
+        ahead = -5 - int(days[7]) % 60
+    elif gap and chances[7] < 0.7:
+        until = 75 + int(days[8]) % 150
+    elif gap:
+        return "to be agreed", "", ""
+    step = _STEPS[int(days[9]) % len(_STEPS)]
+    dates = [
+        (today + pd.Timedelta(days=number)).strftime("%Y-%m-%d") for number in (ahead, max(until, ahead))
+    ]
+    return step, dates[0], dates[1]
+
+
+def _with_contract_fields(
+    leads: pd.DataFrame, opportunities: pd.DataFrame, accounts: pd.DataFrame, names: list[str], seed: int
+) -> pd.DataFrame:
+    """The fields that marketing and sales agreed on [A9], from a stream of their own; not all are filled."""
+    random = generator(seed, "contracts")
+    number = len(leads)
+    known = opportunities.set_index("opportunity_id")["account"].reindex(leads["opportunity_id"]).to_numpy()
+    linked = pd.notna(known)
+    facts = accounts.set_index("account").reindex(known)
+    company = np.where(linked, known, random.choice(np.array(names, dtype=object), number))
+    employees = np.where(linked, facts["employees"], random.integers(12, 900, number))
+    fields = pd.DataFrame(
+        {
+            "company": company,
+            "industry": np.where(linked, facts["industry"], random.choice(_INDUSTRIES, number)),
+            "company_size": [next(word for most, word in _SIZES if size < most) for size in employees],
+            "position": random.choice(_POSITIONS, number),
+            "contact": "yes",
+        }
+    )
+    # sales fills in what is missing before a lead becomes an opportunity; hardly ever all of it
+    kept = np.where(linked, 0.98, leads["source"].map(_CONTRACT_KEPT).fillna(0.8))
+    lacks = random.random((number, fields.shape[1])) < [0.15, 0.35, 0.45, 0.45, 0.25]
+    first = random.choice(fields.shape[1], number, p=[0.05, 0.2, 0.3, 0.35, 0.1])
+    lacks[np.arange(number), first] = True  # who breaks the contract lacks one field at least
+    lacks &= (random.random(number) >= kept)[:, None]
+    unchecked = (leads["mql"] == "").to_numpy()[
+        :, None
+    ]  # nobody asked yet: an address, now and then a company
+    lacks |= unchecked & (random.random(lacks.shape) < [0.6, 0.9, 0.97, 0.97, 0.6])
+    return pd.concat([leads.reset_index(drop=True), fields.mask(lacks, "")], axis=1)
 
 
 def _stage_history(history: History, called: Mapping[str, str], opportunity: pd.Series) -> pd.DataFrame:
