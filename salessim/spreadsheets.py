@@ -198,7 +198,7 @@ def write_workbook(sheets: Sequence[Sheet], path: str | Path) -> Path:
     }
     with xlsxwriter.Workbook(content, options) as book:
         book.set_properties({"created": _MADE})
-        looks: dict[tuple[str, str], Any] = {}
+        looks: dict[tuple[str, str, bool], Any] = {}
         for sheet in sheets:
             _write_sheet(book, sheet, looks)
     return _write(content.getvalue(), path)
@@ -261,20 +261,20 @@ def _check_sheets(sheets: Sequence[Sheet]) -> None:
                 )
 
 
-def _write_sheet(book: Any, sheet: Sheet, looks: dict[tuple[str, str], Any]) -> None:
+def _write_sheet(book: Any, sheet: Sheet, looks: dict[tuple[str, str, bool], Any]) -> None:
     page = book.add_worksheet(sheet.name)
     table = neutralised(sheet.table)
     rows = len(table)
 
-    def look(kind: str, colour: str = "") -> Any:
-        if (kind, colour) not in looks:
-            properties: dict[str, object] = {"num_format": kind} if kind else {}
+    def look(kind: str, colour: str = "", *, wrap: bool = False) -> Any:
+        if (kind, colour, wrap) not in looks:
+            properties: dict[str, object] = {"num_format": kind, "text_wrap": wrap} if kind else {}
             if colour == _HEADER:
                 properties |= {"bold": True, "font_color": "#FFFFFF", "text_wrap": True}
             if colour:
                 properties |= {"bg_color": colour, "border": 1, "border_color": "#D9D9D9"}
-            looks[kind, colour] = book.add_format(properties)
-        return looks[kind, colour]
+            looks[kind, colour, wrap] = book.add_format(properties)
+        return looks[kind, colour, wrap]
 
     page.freeze_panes(1, 1)
     if rows and table.shape[1]:
@@ -292,11 +292,11 @@ def _write_sheet(book: Any, sheet: Sheet, looks: dict[tuple[str, str], Any]) -> 
         page.write_string(0, place, str(name), look("", _HEADER))
         if given in sheet.notes:
             page.write_comment(0, place, sheet.notes[given], {"x_scale": 2.5, "y_scale": 1.5})
-        longest = len(str(name))
-        for row, value in enumerate(values.tolist(), start=1):
-            cell = _cell(value)
+        cells = [_cell(value) for value in values.tolist()]
+        longest = max([len(str(name)), *(_width(cell, kind) for cell in cells)])
+        for row, cell in enumerate(cells, start=1):
             colour = _MISSING if marked and marked[row - 1] else base
-            style = look(written, colour)
+            style = look(written, colour, wrap=isinstance(cell, str) and len(cell) > _WIDEST)
             if cell is None:
                 page.write_blank(row, place, None, style)
             elif isinstance(cell, datetime):
@@ -305,7 +305,6 @@ def _write_sheet(book: Any, sheet: Sheet, looks: dict[tuple[str, str], Any]) -> 
                 page.write_string(row, place, cell, style)
             else:
                 page.write_number(row, place, cell, style)
-            longest = max(longest, _width(cell, kind))
         page.set_column(place, place, min(max(longest, _NARROWEST), _WIDEST) + 2)
         if given in sheet.choices and rows:
             page.data_validation(
@@ -336,6 +335,8 @@ def _cell(value: Any) -> datetime | str | float | int | None:
             return None
         return value if math.isfinite(value) else ("∞" if value > 0 else "−∞")
     text = str(value)
+    if not text:
+        return None
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"
 
 

@@ -258,7 +258,8 @@ def _contract(
     asked = {field for contract in own for field in contract.fields}
     open_fields = asked - set(unchecked_fields(tables.leads, contracts=own))
     checked = number.isin(claimed).to_numpy() & bool(open_fields)
-    why = np.where(lacks.notna(), "the lead lacks " + lacks.fillna("").astype(str), "").astype(object)
+    fields = lacks.fillna("").astype(str).str.replace("_", " ")
+    why = np.where(lacks.notna(), "the lead lacks " + fields, "").astype(object)
     proven = written.proven | (checked & lacks.isna().to_numpy())
     return _Column(
         proven,

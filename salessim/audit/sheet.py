@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from salessim.crm.batches import NO_EVIDENCE
 from salessim.crm.columnmap import word_key
 from salessim.crm.sources import PART, Export, RawTable, open_export
 from salessim.crm.textfiles import header_key
@@ -24,7 +25,6 @@ __all__ = [
     "NEXT_STEP",
     "NEXT_STEP_DATE",
     "NOT_LOOKED_AT",
-    "NO_EVIDENCE",
     "PURCHASE_DATE",
     "SHOWN",
     "EvidenceSheet",
@@ -37,8 +37,6 @@ DEAL, DEALS_SHEET = "deal", "Deals"
 NEXT_STEP, NEXT_STEP_DATE, PURCHASE_DATE = "next step", "next step date", "purchase date"
 #: A cell that nobody has looked at yet: it says nothing, while a blank one says that there is no evidence.
 NOT_LOOKED_AT = "?"
-#: Words that say that there is no evidence.
-NO_EVIDENCE = ("-", "–", "—", "0", "no", "n", "none", "unknown", "false", "nie", "brak", "нет", "неизвестно")
 #: Columns that our workbook shows for information; they are not read back.
 SHOWN = (
     "name", "account", "rep", "segment", "claimed stage", "evidenced stage", "missing", "missing later",
@@ -48,7 +46,6 @@ SHOWN = (
 _NUMBERS = (DEAL, "opportunity_id", "opportunity id", "deal id", "id")
 _DATE_COLUMNS = (NEXT_STEP_DATE, PURCHASE_DATE)
 _DATE = re.compile(r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}\.\d{1,2}\.\d{4})(?:[ T]00:00(?::00)?)?")
-_NONE = frozenset(map(word_key, NO_EVIDENCE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +193,7 @@ def _evidence(value: Any, where: str) -> tuple[str | None, pd.Timestamp | None]:
             f"{where}: {value!r} is neither a word nor a date; write what is known, or leave it blank"
         )
     text = restored(value)
-    if word_key(text) in _NONE or not text:
+    if word_key(text) in NO_EVIDENCE or not text:
         return None, None
     dated = _DATE.match(text)
     if dated is None:
@@ -211,7 +208,7 @@ def _day(value: Any, where: str) -> pd.Timestamp | None:
     if value is None:
         return None
     text = str(value)
-    if word_key(text) in _NONE or not text:
+    if word_key(text) in NO_EVIDENCE or not text:
         return None
     dated = _DATE.fullmatch(text)
     for form in ("%Y-%m-%d", "%d.%m.%Y") if dated else ():

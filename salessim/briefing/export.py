@@ -140,8 +140,8 @@ def import_summary(tables: crm.Tables) -> str:
     )
     rejected = int(tables.quality.counts["rejected"].sum())
     return (
-        f"**{formats.count(len(tables.opportunities))} opportunities as of {tables.as_of}** ({deals}), amounts "
-        f"in {tables.currency}; {formats.count(rejected)} rows of all files rejected.\n\n"
+        f"**{formats.count(len(tables.opportunities))} opportunities as of {tables.as_of}** ({deals}), "
+        f"amounts in {tables.currency}; {formats.count(rejected)} rows of all files rejected.\n\n"
         f"{tables.column_map_reason[:1].upper()}{tables.column_map_reason[1:]}."
     )
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from salessim import formats
-from salessim.briefing.prepared import Briefing, bullets, day
+from salessim.briefing.export import day
+from salessim.briefing.prepared import Briefing, bullets
 from salessim.engine import simulate
 from salessim.errors import ParameterError
 from salessim.model import Hire, Scenario

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,21 +15,29 @@ from salessim.briefing.prepared import Briefing, bullets
 from salessim.calibrate import LEVEL
 from salessim.crm import Tables
 from salessim.engine import HORIZON, simulate
+from salessim.errors import ParameterError
 from salessim.periods import Quarter
 
 __all__ = [
+    "benchmarks_table",
     "bookings_table",
-    "data_quality",
+    "concentration_finding",
+    "dead_pipeline_finding",
+    "deal_concentration",
     "forecast",
     "forecast_table",
     "measured",
+    "measures_frame",
     "measures_table",
     "measures_text",
     "open_pipeline",
     "pipeline_findings",
+    "slipped_deals_text",
     "team_bookings",
     "team_win_rate",
+    "win_rate_definitions",
     "win_rates_by_rep",
+    "win_rates_text",
 ]
 
 
@@ -130,6 +139,201 @@ def win_rates_by_rep(briefing: Briefing) -> pd.DataFrame:
     """Win rate of each seller among the deals closed in the quarter, as :func:`measures.measure` gives it."""
     rates = measures.measure("win_rate_closed", briefing.tables, quarter=briefing.quarter, by="rep")
     return rates[rates["n"] > 0]
+
+
+def win_rate_definitions(briefing: Briefing) -> pd.DataFrame:
+    """The win rate of the quarter by each definition, as :func:`salessim.measures.win_rates` gives it."""
+    return measures.win_rates(briefing.tables, quarter=briefing.quarter).table
+
+
+def win_rates_text(briefing: Briefing) -> str:
+    """The win rates of the quarter side by side, and why they differ (Markdown)."""
+    found = measures.win_rates(briefing.tables, quarter=briefing.quarter)
+    rows = [
+        [
+            row["label"],
+            row["formula"],
+            formats.percent(row["value"], digits=1),
+            formats.span(row["low"], row["high"], "share"),
+            formats.count(row["n"]),
+            "" if math.isfinite(row["value"]) else row["note"],
+        ]
+        for row in found.table.to_dict("records")
+    ]
+    header = ["win rate", "what is counted", "value", f"{formats.percent(LEVEL)} interval", "n", ""]
+    reasons = found.reasons or ("The definitions agree: nothing is cut off, unfinished or out of step.",)
+    return f"{formats.table(header, rows)}\n\n{bullets(list(reasons))}"
+
+
+def dead_pipeline_finding(briefing: Briefing) -> str:
+    """How much of the open pipeline is too old to close, by both limits, and in whose hands (Markdown)."""
+    found = measures.dead_pipeline(briefing.tables)
+    if found.empty:
+        return "No deal has closed yet, or none is open: no age is known to be too old."
+    lines = []
+    for row in found.to_dict("records"):
+        value = f", worth {briefing.money(row['value'])}" if math.isfinite(row["value"]) else ""
+        lines.append(
+            f"{formats.count(row['deals'])} of {formats.count(row['open_deals'])} dated open deals "
+            f"({formats.percent(row['share'])}{value}) are older than {row['older_than']} took: "
+            f"{formats.days(row['limit_days'])}."
+        )
+    by_rep = measures.dead_pipeline(briefing.tables, by="rep")
+    most = by_rep[(by_rep["older_than"] == found["older_than"].iloc[0]) & (by_rep["deals"] > 0)]
+    if len(most) > 1:
+        first = most.sort_values("deals", ascending=False, kind="stable").head(3)
+        held = ", ".join(f"{row['rep']} {formats.count(row['deals'])}" for row in first.to_dict("records"))
+        lines.append(f"Most of those older than {found['older_than'].iloc[0]} are held by {held}.")
+    return bullets(lines)
+
+
+def slipped_deals_text(briefing: Briefing) -> str:
+    """Open deals whose expected closing date has passed: how many, and the ones most overdue (Markdown)."""
+    tables = briefing.tables
+    share = measures.measure("slipped_share", tables).iloc[0]
+    if not math.isfinite(share["value"]):
+        return f"Slipped deals are not known: {share['note']}."
+    found = measures.slipped_deals(tables)
+    text = (
+        f"**{formats.percent(share['value'])} of the open deals with an expected closing date are past it** "
+        f"({formats.count(len(found))} of {formats.count(share['n'])}; {formats.percent(LEVEL)} interval "
+        f"{formats.span(share['low'], share['high'], 'share')})."
+    )
+    if found.empty:
+        return text
+    rows = [
+        [
+            row["opportunity_id"],
+            row["account"] or formats.MISSING,
+            row["rep"] or formats.MISSING,
+            row["stage"],
+            formats.money(row["value"], briefing.currency),
+            f"{row['expected_close']:%Y-%m-%d}",
+            formats.days(row["days_overdue"]),
+        ]
+        for row in found.head(10).where(found.notna(), None).to_dict("records")
+    ]
+    header = ["deal", "account", "rep", "stage", "value", "expected close", "overdue"]
+    more = f"\n\nThe {len(rows)} most overdue are shown." if len(found) > len(rows) else ""
+    return f"{text}\n\n{formats.table(header, rows)}{more}"
+
+
+def deal_concentration(briefing: Briefing, *, deals: int = 20) -> pd.DataFrame:
+    """Value in the largest deals: columns which (open today, or won in the quarter), rank, share (of the
+    value in the deals up to that rank) and effective (number of equal deals that would spread it as much)."""
+    opportunities, quarter = briefing.tables.opportunities, briefing.quarter
+    inside = opportunities["closed"].between(pd.Timestamp(quarter.start), pd.Timestamp(quarter.end))
+    is_open = (opportunities["status"] == "open") & opportunities["created"].notna()
+    amount = opportunities["amount"]
+    values = {
+        "open": amount.fillna(opportunities["list_price"])[is_open],
+        "won": amount[(opportunities["status"] == "won") & inside],
+    }
+    parts = []
+    for which, value in values.items():
+        ordered = value.dropna().sort_values(ascending=False, kind="stable").to_numpy(float)
+        if ordered.sum() > 0:
+            shares = ordered / ordered.sum()
+            top = np.cumsum(shares)[:deals]
+            effective = 1 / float((shares**2).sum())
+            parts.append(
+                pd.DataFrame(
+                    {"which": which, "rank": np.arange(1, len(top) + 1), "share": top, "effective": effective}
+                )
+            )
+    columns = ["which", "rank", "share", "effective"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def concentration_finding(briefing: Briefing) -> str:
+    """What the pipeline and the won value depend on: deals, accounts and sources (Markdown)."""
+    tables, quarter = briefing.tables, briefing.quarter
+    lines = []
+    for name, words in (
+        ("open_largest_deal_share", "of the open value stands in the largest deal"),
+        ("open_five_largest_deals_share", "of the open value stands in the five largest deals"),
+        ("five_largest_deals_share", f"of the won value of {quarter} came from the five largest deals"),
+        ("account_concentration", f"of the won value of {quarter} came from one account"),
+        ("source_concentration", f"of the won value of {quarter} came from one source"),
+    ):
+        row = measures.measure(name, tables, quarter=quarter).iloc[0]
+        if math.isfinite(row["value"]):
+            label = re.search(r"largest: ([^;]+)", row["note"])
+            called = f" ({label[1]})" if label else ""
+            share = formats.percent(row["value"], digits=0 if row["value"] >= 0.1 else 1)
+            lines.append(f"{share} {words}{called}, n = {formats.count(row['n'])} deals.")
+        else:
+            lines.append(f"{measures.CATALOGUE[name].label}: not known, {row['note']}.")
+    return bullets(lines)
+
+
+def benchmarks_table(briefing: Briefing, *, benchmarks: str = "") -> str:
+    """Measures of the quarter beside one's own norms and what the field reports, with source and grade.
+
+    Markdown: first the figures, then where those of the field come from.
+
+    Args:
+        briefing: the quarter.
+        benchmarks: one's own norms, such as ``"win_rate=0.25; sales_cycle_days=60"``; "" for none.
+
+    Raises:
+        ParameterError: a norm cannot be read, or names a measure that does not exist.
+    """
+    own = _own_norms(benchmarks)
+    rows, ranges = measured(briefing, benchmarks=own), measures.field_ranges()
+    cells, named = [], []
+    for row in rows.to_dict("records"):
+        name, unit = str(row["name"]), str(row["unit"])
+        field = ranges.get(name)
+        if not math.isfinite(row["value"]) or (field is None and name not in own):
+            continue
+        value = formats.figure(row["value"], unit, briefing.currency)
+        if math.isfinite(row["low"]):
+            value += f" ({formats.span(row['low'], row['high'], unit, briefing.currency)})"
+        value += " so far" if measures.INCOMPLETE in row["note"] else ""
+        norm = [formats.figure(own.get(name, math.nan), unit, briefing.currency)] if own else []
+        cells.append([row["label"], value, *norm, field.text(unit) if field else formats.MISSING])
+        named += [name] if field else []
+    if not cells:
+        return "The export tells none of the measures that the field reports on, and no own norm is set."
+    header = ["measure", str(briefing.quarter), *(["own norm"] if own else []), "the field reports"]
+    table = formats.table(header, cells)
+    figures = measures.field_benchmarks()
+    sources = [
+        [
+            measures.CATALOGUE[row["measure"]].label,
+            formats.figure(row["low"], row["unit"])
+            if row["low"] == row["high"]
+            else formats.span(row["low"], row["high"], row["unit"]),
+            row["definition"],
+            row["year"] or formats.MISSING,
+            row["grade"],
+            row["source"],
+        ]
+        for row in figures[figures["measure"].isin(named)].to_dict("records")
+    ]
+    words = (
+        "Sources of the field disagree widely and count different things, so their span is no yardstick. "
+        "Grade P: the primary page was read; S: a secondary report of a named primary; W: weak, no source "
+        "named."
+    )
+    listed = formats.table(["measure", "figure", "what was counted", "year", "grade", "source"], sources)
+    return f"{table}\n\n{words}\n\n{listed}" if sources else table
+
+
+def _own_norms(text: str) -> dict[str, float]:
+    """Norms written as ``name=number`` with ; between them."""
+    found: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise ParameterError(
+                f"benchmarks has {part!r}; write name=number with ; between, such as 'win_rate=0.25; "
+                "sales_cycle_days=60'"
+            ) from None
+    return found
 
 
 def team_win_rate(briefing: Briefing) -> float:
@@ -249,33 +453,42 @@ def _won_in_the_end(briefing: Briefing) -> str:
     return f"by our estimate {share} are won in the end"
 
 
-def data_quality(tables: Tables) -> str:
-    """What is wrong with an export (Markdown): counts that reconcile, one line per rule, then remarks."""
-    report = tables.quality
-    columns = ["table", "file", "read", "kept", "rejected", "repaired", "suspicious"]
-    counts = formats.table(columns, report.counts[columns].to_numpy().tolist())
-    summary = report.summary()
-    if summary.empty:
-        return counts + "\n\nNo fault was found."
-    rules = formats.table(
-        ["what", "severity", "rows", "for example", "what to do"],
-        summary[["rule", "severity", "rows", "example", "what_to_do"]].to_numpy().tolist(),
-    )
-    remarks = f"\n\n{bullets(report.notes)}" if report.notes else ""
-    return f"{counts}\n\n{rules}{remarks}"
+def measures_frame(
+    tables: Tables,
+    *,
+    quarter: str,
+    measure: str = "",
+    by: str | Sequence[str] = (),
+    field: bool = False,
+) -> pd.DataFrame:
+    """All measures of a quarter as :func:`salessim.measures.overview` gives them, or one of them by group.
 
-
-def measures_text(tables: Tables, *, quarter: str, measure: str = "", by: str = "") -> str:
-    """All measures of a quarter, or one of them by group (Markdown table), for the command line."""
+    ``by`` is one split or several, also as text with commas between, such as "rep,source"; ``field`` sets
+    what the field reports beside all measures.
+    """
     month = tables.fiscal_year_starts_in_month
     chosen = measures.check_quarter(tables, Quarter.parse(quarter, fiscal_year_starts_in_month=month))
     if not measure:
-        return measures.overview_table(measures.overview(tables, quarter=chosen), currency=tables.currency)
-    found = measures.measure(measure, tables, quarter=chosen, by=by or None)
-    unit = measures.CATALOGUE[measure].unit
+        return measures.overview(tables, quarter=chosen, field=field)
+    return measures.measure(measure, tables, quarter=chosen, by=_splits(by))
+
+
+def measures_text(
+    tables: Tables,
+    *,
+    quarter: str,
+    measure: str = "",
+    by: str | Sequence[str] = (),
+    field: bool = False,
+) -> str:
+    """What :func:`measures_frame` gives as a Markdown table, for the command line."""
+    found = measures_frame(tables, quarter=quarter, measure=measure, by=by, field=field)
+    if not measure:
+        return measures.overview_table(found, currency=tables.currency)
+    unit, splits = measures.CATALOGUE[measure].unit, _splits(by)
     rows = [
         [
-            *([row[by]] if by else []),
+            *(row[name] for name in splits),
             formats.figure(row["value"], unit, tables.currency),
             formats.span(row["low"], row["high"], unit, tables.currency),
             formats.count(row["n"]),
@@ -283,9 +496,12 @@ def measures_text(tables: Tables, *, quarter: str, measure: str = "", by: str = 
         ]
         for row in found.to_dict("records")
     ]
-    return formats.table(
-        [*([by] if by else []), "value", f"{formats.percent(LEVEL)} interval", "n", "note"], rows
-    )
+    return formats.table([*splits, "value", f"{formats.percent(LEVEL)} interval", "n", "note"], rows)
+
+
+def _splits(by: str | Sequence[str]) -> list[str]:
+    names = by.split(",") if isinstance(by, str) else by
+    return [name.strip() for name in names if name.strip()]
 
 
 def _change(now: float, before: float) -> str:

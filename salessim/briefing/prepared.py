@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,16 +11,17 @@ from typing import Literal
 from pydantic import ValidationError
 
 from salessim import crm, formats, measures
+from salessim.briefing.export import read_export, scenario_of
 from salessim.calibrate import Calibration, calibrate
 from salessim.engine import HORIZON, Outcome, simulate
 from salessim.errors import DataError, ParameterError, PlanError, ScenarioError, listed
-from salessim.library import EXAMPLE, example_crm
+from salessim.library import EXAMPLE
 from salessim.model import Scenario
 from salessim.periods import Quarter
 from salessim.plans import MIDDLE, QuotaPlan, QuotaScore, plan_for_share, quota_for_share, score
 from salessim.plans.quota import period_level
 
-__all__ = ["STEPS", "Briefing", "bullets", "day", "prepare", "read_export", "reps"]
+__all__ = ["STEPS", "Briefing", "bullets", "prepare", "reps"]
 
 Engine = Literal["auto", "exact", "thinning"]
 
@@ -124,31 +124,6 @@ class Briefing:
         return formats.money(amount, self.currency, short=True)
 
 
-def read_export(
-    crm_folder: str, *, column_map: str = "", as_of: str = "", fiscal_year_starts_in_month: int = 1
-) -> crm.Tables:
-    """Read a CRM export, or that of the example company ("example"); "" leaves the choice to the program."""
-    if not 1 <= fiscal_year_starts_in_month <= 12:
-        raise ParameterError(
-            f"fiscal_year_starts_in_month is {fiscal_year_starts_in_month}; it must be 1 to 12"
-        )
-    folder = example_crm() if crm_folder == "example" else Path(crm_folder)
-    wanted = day("as_of", as_of)
-    tables = crm.read(
-        folder, column_map=column_map or None, fiscal_year_starts_in_month=fiscal_year_starts_in_month
-    )
-    if wanted is None or wanted == tables.as_of:
-        return tables
-    if wanted < tables.as_of:  # what happened later was not known on that day
-        return crm.as_seen_on(tables, wanted)
-    return crm.read(
-        folder,
-        column_map=column_map or None,
-        as_of=wanted,
-        fiscal_year_starts_in_month=fiscal_year_starts_in_month,
-    )
-
-
 def prepare(
     *,
     crm_folder: str,
@@ -165,7 +140,8 @@ def prepare(
     """Read an export, calibrate the simulator from it, and simulate the four quarters to come.
 
     Args:
-        crm_folder: folder of the export, or "example" for the made-up example company.
+        crm_folder: folder, file or database URL of the export, a ``crm.yaml`` that describes it (see
+            :class:`salessim.briefing.ExportSpec`), or "example" for the made-up example company.
         quarter: quarter that is reported, such as "2026Q2"; what the export knows beyond its last day is
             set aside, so that a past quarter is reported as it was. The quarter after it is the first that
             is simulated, also where the export ends before the quarter does.
@@ -185,12 +161,13 @@ def prepare(
     """
     example = crm_folder == "example"
     step(STEPS[0])
-    tables = read_export(crm_folder, column_map=column_map, as_of=as_of)
     base_path = scenario or (str(EXAMPLE / "scenario.yaml") if example else "")
     plan_path = plan or (str(EXAMPLE / "plan.yaml") if example else "")
-    base = Scenario.load(base_path) if base_path else None
+    base = scenario_of(crm_folder, scenario)
     month = base.calendar.fiscal_year_starts_in_month if base else 1
-    tables = replace(tables, fiscal_year_starts_in_month=month)
+    tables = read_export(
+        crm_folder, column_map=column_map, as_of=as_of, fiscal_year_starts_in_month=month, base=base
+    )
     reported = measures.check_quarter(tables, Quarter.parse(quarter, fiscal_year_starts_in_month=month))
     if base and base.currency != tables.currency:
         raise DataError(
@@ -299,16 +276,6 @@ def _for_each_quarter(outcome: Outcome, plan: QuotaPlan, first: QuotaPlan) -> Qu
             wanted = now * level / period_level(plan, outcome.scenario, outcome.periods[0])
         factors[period] = wanted / now if now > 0 else 1.0
     return plan.scaled_by_quarter(factors)
-
-
-def day(name: str, text: str) -> date | None:
-    """Read a parameter that holds a day as text; "" is None."""
-    if not text:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ParameterError(f"{name} is {text!r}; write a day like 2026-06-30, or leave it empty") from None
 
 
 def bullets(lines: list[str] | tuple[str, ...]) -> str:

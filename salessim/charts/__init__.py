@@ -11,6 +11,13 @@ no currency) is not written.
 
 from __future__ import annotations
 
+from salessim.charts.calibration import (
+    deal_sizes,
+    demand_by_quarter,
+    past_ranges,
+    ramp_evidence,
+    skills_by_rep,
+)
 from salessim.charts.capacity import (
     bookings_under_limit,
     capacity_in_use,
@@ -19,9 +26,21 @@ from salessim.charts.capacity import (
     lever_tornado,
     needed_and_there,
 )
+from salessim.charts.changes import pipeline_bridge
 from salessim.charts.pay import earnings_curve, pay_cost_range
-from salessim.charts.pipeline import bookings_forecast, funnel, lead_funnel, pipeline_age
+from salessim.charts.pipeline import (
+    bookings_forecast,
+    deal_concentration,
+    funnel,
+    lead_cohorts,
+    lead_funnel,
+    pipeline_age,
+    stage_survival,
+    win_rate_definitions,
+)
+from salessim.charts.quality import contracts_by_group, value_touched
 from salessim.charts.quota import attainment_by_rep, attainment_distribution, quota_gap, quota_tradeoff
+from salessim.charts.requalification import criteria_changes, requalified_pipeline
 from salessim.charts.results import bookings_by_quarter, measure_by_quarter, win_rates
 from salessim.charts.rules import attainment_history, attainment_strip, rule_laboratory, variance_split
 from salessim.charts.structures import (
@@ -43,26 +62,40 @@ __all__ = [
     "bookings_under_limit",
     "capacity_in_use",
     "capacity_ramp",
+    "contracts_by_group",
+    "criteria_changes",
+    "deal_concentration",
+    "deal_sizes",
+    "demand_by_quarter",
     "earnings_curve",
     "funnel",
+    "lead_cohorts",
     "lead_funnel",
     "leads_needed",
     "lever_spread",
     "lever_tornado",
     "measure_by_quarter",
     "needed_and_there",
+    "past_ranges",
     "pay_cost_range",
     "pipeline_age",
+    "pipeline_bridge",
     "qualification_value",
     "quota_gap",
     "quota_tradeoff",
     "ramp_curve",
+    "ramp_evidence",
     "recurring_revenue",
+    "requalified_pipeline",
     "rule_laboratory",
     "save",
+    "skills_by_rep",
+    "stage_survival",
     "structure_bookings",
     "structure_bottlenecks",
     "use_style",
+    "value_touched",
     "variance_split",
+    "win_rate_definitions",
     "win_rates",
 ]

@@ -1,4 +1,4 @@
-"""`salessim import`, `check`, `measures`, `calibrate`, `audit`, `snapshot`: from an export to honest numbers."""
+"""`salessim import`, `check`, `measures`, `calibrate`, `audit`, `snapshot`: an export, in honest numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["audit", "calibrate", "check", "import_export", "measures", "snapshot
 FiscalMonth = Annotated[int, typer.Option(help="Month in which the fiscal year starts, 1 to 12.")]
 
 READING = ("reading the export",)
+CHECKING = ("simulating past quarters",)
 
 
 def import_export(
@@ -129,7 +130,10 @@ def calibrate(
     report = prepared(crm, quarter, column_map, as_of, scenario)
     typer.echo(briefing.assumptions(report))
     if check:
-        typer.echo("\n" + briefing.calibration_check(report))
+        with progress(CHECKING) as step:
+            step(CHECKING[0])
+            past = briefing.check_past(report)
+        typer.echo(f"\n{briefing.calibration_findings(report, past)}\n\n{briefing.check_table(report, past)}")
     if out:
         Path(out).write_text(report.scenario.to_yaml(), encoding="utf-8")
         typer.echo(out)

@@ -36,12 +36,12 @@ from salessim.errors import DataError, listed
 from salessim.formats import NO_CURRENCY
 from salessim.model import Contract
 
-__all__ = ["Batch", "convert", "currency_words", "evident", "read_batches"]
+__all__ = ["NO_EVIDENCE", "Batch", "convert", "currency_words", "evident", "read_batches"]
 
 # One odd value is a bad row; from three on, a column in which nothing can be read has another format.
 _COLUMN_IS_WRONG_FROM = 3
 #: Words in a field of evidence that say that there is none; others are evidence.
-_NO_EVIDENCE = frozenset(
+NO_EVIDENCE = frozenset(
     word_key(word)
     for word in "- – — ? 0 no n none unknown false not nie brak nieznane nieznany нет неизвестно ложь".split()
 )
@@ -348,7 +348,7 @@ def evident(text: pd.Series[Any]) -> pd.Series[Any]:
     """Evidence without the words that say that there is none."""
     return on_distinct(
         as_texts(text),
-        lambda words: words.str.strip().mask(words.map(word_key).isin([*_NO_EVIDENCE, ""]), None),
+        lambda words: words.str.strip().mask(words.map(word_key).isin([*NO_EVIDENCE, ""]), None),
     )
 
 

@@ -212,7 +212,8 @@ def _converted(
         return []
     span = f"{used.min():g}" if used.min() == used.max() else f"{used.min():g} to {used.max():g}"
     what = batch.table.replace("_", " ")
-    return [f"{len(used):,} {what} were converted from {code} to {chosen} at {span} ({rates.source})."]
+    rows_of = "1 row of" if len(used) == 1 else f"{len(used):,} rows of"
+    return [f"Amounts in {rows_of} {what} were converted from {code} to {chosen} at {span} ({rates.source})."]
 
 
 # --- rules ----------------------------------------------------------------------------------------

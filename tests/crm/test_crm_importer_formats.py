@@ -265,7 +265,10 @@ def test_amounts_are_converted_and_a_note_says_how(imported: Reader) -> None:
     tables = imported({"deals.csv": MIXED}, more=MONEY, currency="EUR", rates={"PLN": 0.25, "USD": 0.9})
     assert tables.opportunities["amount"].tolist()[:3] == [250.0, 180.0, 100.0]
     assert tables.currency == "EUR"
-    assert "1 opportunities were converted from PLN to EUR at 0.25 (the rates given)." in tables.quality.notes
+    notes = "\n".join(tables.quality.notes)
+    assert (
+        "Amounts in 1 row of opportunities were converted from PLN to EUR at 0.25 (the rates given)." in notes
+    )
     assert found(tables, "amount without a currency") == []
 
 
