@@ -304,12 +304,17 @@ class DealSize(Part):
 
 
 class Seasonality(Part):
-    """How demand moves over the year and within a quarter, as factors around 1."""
+    """How demand moves over the year and within a quarter, as factors around 1, and how it grows."""
 
     by_quarter: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (1.0, 1.0, 1.0, 1.0)
     """Leads in fiscal quarters 1 to 4 relative to the mean quarter; the mean of the four is 1."""
     by_month_of_quarter: tuple[NonNegative, NonNegative, NonNegative] = (1.0, 1.0, 1.0)
     """Leads in the first, second and third month of a quarter relative to its mean; their mean is 1."""
+    growth_per_year: Annotated[Number, Field(gt=-1, le=10, json_schema_extra={"unit": "share per year"})] = (
+        0.0
+    )
+    """Growth of demand: leads of a quarter are (1 + growth) to the power of the years since the first
+    simulated quarter times those of that quarter; quarters before it are smaller in the same way."""
 
     @field_validator("by_quarter", "by_month_of_quarter")
     @classmethod
@@ -320,7 +325,7 @@ class Seasonality(Part):
         return value
 
     def factors(self, quarters: Sequence[Quarter]) -> FloatArray:
-        """Factor on leads per week over a horizon, shape (quarters × 13,).
+        """Factor on leads per week over a horizon, without growth, shape (quarters × 13,).
 
         >>> Seasonality(by_quarter=(0.8, 1.0, 0.9, 1.3)).factors([Quarter(2026, 4)])[:2].tolist()
         [1.3, 1.3]

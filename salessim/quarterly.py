@@ -39,6 +39,7 @@ def render(spec: ReportSpec, *, progress: bool | None = None) -> Path:
         "plan": spec.plan,
         "pay_plan": spec.pay_plan,
         "evidence": spec.evidence,
+        "benchmarks": "; ".join(f"{name}={value:g}" for name, value in spec.benchmarks.items()),
         "engine": spec.engine,
         "trials": spec.trials,
         "seed": spec.seed,

@@ -293,9 +293,9 @@ Everything for one company: the report of the quarter and the sales book beside 
 ## First steps
 
 1. `salessim report` renders the example as it is; open the `index.html` that it names.
-2. Put your CRM export (CSV, Excel, Parquet or a zip) into a folder here. `salessim import FOLDER` shows what is
-   read, from which CRM, and what is wrong with it. Write the folder's name behind `crm:` in `report.yaml`,
-   choose the quarter, and run `salessim report` again.
+2. Put your CRM export (CSV, Excel, Parquet or a zip) into a folder here. `salessim import FOLDER` shows what
+   is read, from which CRM, and what is wrong with it. Write the folder's name behind `crm:` in
+   `report.yaml`, choose the quarter, and run `salessim report` again.
 3. Read the data quality first: what was rejected or looks odd, and what to do about it.
 4. Edit stages, criteria and ramps in a scenario of your own, and pages in `playbook/`: they are yours.
 

@@ -6,14 +6,18 @@ import importlib.util
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import peers_w1, peers_w2
+from benchmarks.crm import STEPS, compared, measured, write_export
 from benchmarks.simulator import figure, length
 from benchmarks.timing import Progress, command
 from benchmarks.workload import FloatArray, IntArray, Peer, Workload, w1, w2
+from salessim.crm import read
 from salessim.engine import ExactOutcome, SampledOutcome, simulate
 from salessim.model import Scenario
 from tests.worlds import with_leads
@@ -140,3 +144,28 @@ def test_figures_keep_three_digits_and_times_a_unit_that_fits() -> None:
     assert [length(x) for x in (0.31, 90.0, 600.0, 3_850_000.0, np.nan)] == [
         "0.310 s", "90.0 s", "10.0 min", "1,069 h", "–",
     ]  # fmt: skip
+
+
+def test_the_large_export_is_clean_and_the_same_in_both_formats(tmp_path: Path) -> None:
+    folders = [tmp_path / "csv", tmp_path / "parquet"]
+    for folder in folders:
+        folder.mkdir()
+    events = write_export(folders[0], opportunities=3_000)
+    write_export(folders[1], opportunities=3_000, parquet=True)
+    tables, other = map(read, folders)
+    assert len(tables.opportunities) == 3_000
+    assert len(tables.stage_history) == events
+    assert 3.5 < events / 3_000 < 4.5
+    assert not (tables.quality.issues["severity"] == "rejected").any()
+    for name in ("opportunities", "stage_history", "leads", "reps", "accounts"):
+        pd.testing.assert_frame_equal(getattr(tables, name), getattr(other, name))
+
+
+def test_the_import_is_measured_step_by_step(tmp_path: Path) -> None:
+    write_export(tmp_path, opportunities=200)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        measured({"it": "1 / 0\n"}, folder=tmp_path, ending="csv")
+    text = compared("Two hundred", tmp_path, ending="csv", progress=Progress())
+    assert [name in text for name in STEPS] == [True] * len(STEPS)
+    assert "| `pandas.read_csv`, all files |" in text
+    assert "| **salessim, all of it** |" in text

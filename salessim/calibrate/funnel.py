@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from salessim.calibrate.censored import Ending, Passage, ending_of
+from salessim.calibrate.draws import Funnel
 from salessim.calibrate.estimates import DIGITS, Notes, Parameter, student
+from salessim.calibrate.sizes import FEWEST_WON, deal_size_of
+from salessim.calibrate.sources import Kind, sources_of
 from salessim.crm import Tables
 from salessim.errors import DataError
 from salessim.formats import percent
-from salessim.intervals import LEVEL, Z, wilson
-from salessim.model import DealSize, Market, OpenDeal, Scenario, Seasonality, Segment, Source, Stage
+from salessim.intervals import Z
+from salessim.model import Market, OpenDeal, Seasonality, Segment, Stage
 
 __all__ = ["level_doubt", "month_factors_of", "open_deals_of", "segment_of"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
-#: Amounts that an observed deal-size law is condensed to, each the mean of as many deals.
-MOST_AMOUNTS = 100
-#: Fewer won deals than this do not tell a law of deal sizes.
-FEWEST_WON = 5
-#: Spread between deals (cv) that is assumed where one won deal cannot tell.
-ASSUMED_SIZE_CV = 1.0
-#: Widest lognormal law (standard deviation of the logarithms, cv 7): the mean of a wider one would rest on
-#: deals larger than any that were seen.
-WIDEST_LOGNORMAL = 2.0
+#: A conversion from fewer settled deals is called unsure.
+FEW_SETTLED = 20
 
 _NAT = np.datetime64("NaT")
 
@@ -77,31 +74,48 @@ def segment_of(
     seen: pd.DataFrame,
     made: pd.DataFrame,
     exposure: pd.DataFrame,
-    window_weeks: float,
+    *,
+    pace: FloatArray,
+    weeks: FloatArray,
     market: Market,
-    month_factors: tuple[float, float, float],
-    base: Scenario | None,
+    seasonality: Seasonality,
+    kinds: Mapping[tuple[str, str], Kind],
     notes: Notes,
-) -> Segment:
-    """Estimate one segment: opportunities per ramped rep-week, stages, deal size.
+) -> Funnel:
+    """Estimate one segment: opportunities per ramped rep-week, stages, deal size, sources.
 
     ``seen`` are the deals of the window in all segments, ``made`` those of them that today's owner created,
-    ``exposure`` the ramped weeks by rep and quarter, ``window_weeks`` the calendar weeks of the window;
+    ``exposure`` the ramped weeks by rep and quarter, ``weeks`` the calendar weeks of the window in each
+    quarter, ``pace`` the demand of each quarter relative to the first simulated year (season and growth);
     parameters and warnings go to ``notes``.
     """
     own, made = seen[seen["segment"] == name], made[made["segment"] == name]
-    working = exposure.to_numpy(float)
-    weeks, n = float(working.sum()), len(made)
+    working = exposure.to_numpy(float) * pace
+    rep_weeks, n = float(working.sum()), len(made)
     reps, quarters = int((working.sum(axis=1) > 0).sum()), int((working.sum(axis=0) > 0).sum())
-    rate = n / weeks
+    rate = n / rep_weeks
     spread = 1 / max(n, 1) + market.skill_cv**2 / reps + market.shock_cv**2 / quarters
     margin = math.exp(student(max(min(reps, 4 * quarters) - 1, 1)) * math.sqrt(spread))
+    growth = seasonality.growth_per_year
     notes.parameters.append(
         Parameter(
-            "opportunities per rep and week", name, rate, rate / margin, rate * margin, n, "per rep and week"
+            "opportunities per rep and week", name, rate, rate / margin, rate * margin, n, "per rep and week",
+            "at the start of the simulated quarters" if growth else "",
         )
+    )  # fmt: skip
+    passages = _passages(tables, own)
+    of_its_own = all((passage.event > 0).any() for passage in passages)
+    if not of_its_own:
+        notes.warnings.append(
+            f"segment '{name}' has {len(own):,} deals and nobody has left every stage yet: its "
+            f"conversions and times are those of all {len(seen):,} deals"
+        )
+        passages = _passages(tables, seen)
+    endings = [ending_of(passage) for passage in passages]
+    stages = tuple(
+        _stage(passage, ending, name, notes, whole_cycle=len(passages) == 1)
+        for passage, ending in zip(passages, endings, strict=True)
     )
-    stages = _stages(tables, name, own, seen, notes)
     won = own.loc[(own["status"] == "won") & own["amount"].notna(), "amount"]
     if len(won) < FEWEST_WON:
         team = tables.opportunities
@@ -111,13 +125,20 @@ def segment_of(
             f"that of all {len(everyone):,} won deals is taken"
         )
         won = everyone
-    return Segment(
-        name=name,
-        stages=stages,
-        sources=_sources(name, own, made, exposure, window_weeks, base),
-        deal_size=_deal_size(name, won.to_numpy(float), notes),
-        seasonality=Seasonality(by_month_of_quarter=month_factors),
+    size = deal_size_of(name, won.to_numpy(float), notes)
+    sources, effects = sources_of(
+        name,
+        own,
+        made,
+        passages if of_its_own else (),
+        endings if of_its_own else (),
+        kinds,
+        rep_weeks=rep_weeks,
+        window_weeks=float(weeks @ pace),
+        as_of=pd.Timestamp(tables.as_of),
     )
+    segment = Segment(name=name, stages=stages, sources=sources, deal_size=size.size, seasonality=seasonality)
+    return Funnel(segment, size, tuple(endings), effects, n)
 
 
 def level_doubt(segments: tuple[Segment, ...], market: Market, exposure: pd.DataFrame, notes: Notes) -> float:
@@ -167,60 +188,8 @@ def level_doubt(segments: tuple[Segment, ...], market: Market, exposure: pd.Data
     return round(min(doubt, 2.0), DIGITS)
 
 
-def _sources(
-    segment: str,
-    seen: pd.DataFrame,
-    made: pd.DataFrame,
-    exposure: pd.DataFrame,
-    window_weeks: float,
-    base: Scenario | None,
-) -> tuple[Source, ...]:
-    """Opportunities by source; the base scenario says which sources are inbound (a team total).
-
-    Inbound counts every deal of the segment (``seen``), self-sourced those that today's owner ``made``.
-    """
-    inbound = {
-        source.name
-        for part in (base.segments if base else ())
-        for source in part.sources
-        if source.kind == "inbound" and part.name == segment
-    }
-    unknown = "all sources" if seen["source"].isna().all() else "unknown source"
-    everyone, own = (deals["source"].fillna(unknown).value_counts() for deals in (seen, made))
-    rep_weeks = float(exposure.to_numpy().sum())
-    return tuple(
-        Source(name=name, kind="inbound", leads_per_week=round(everyone[name] / window_weeks, DIGITS))
-        if name in inbound
-        else Source(
-            name=name, kind="self-sourced", leads_per_week=round(own.get(name, 0) / rep_weeks, DIGITS)
-        )
-        for name in sorted(everyone.index)
-    )
-
-
-def _stages(
-    tables: Tables, segment: str, own: pd.DataFrame, everyone: pd.DataFrame, notes: Notes
-) -> tuple[Stage, ...]:
-    """Stages of the segment: by stage history where there is one, else one stage for the whole cycle.
-
-    Where nobody has left a stage yet, the ``own`` deals of the segment cannot tell: those of all segments
-    are taken.
-    """
-    passages = _passages(tables, own)
-    if any((event > 0).sum() == 0 for _, _, event in passages):
-        notes.warnings.append(
-            f"segment '{segment}' has {len(own):,} deals and nobody has left every stage yet: its "
-            f"conversions and times are those of all {len(everyone):,} deals"
-        )
-        passages = _passages(tables, everyone)
-    whole_cycle = len(passages) == 1
-    return tuple(
-        _stage(stage, segment, days, event, notes, whole_cycle=whole_cycle) for stage, days, event in passages
-    )
-
-
-def _passages(tables: Tables, seen: pd.DataFrame) -> list[tuple[str, IntArray, IntArray]]:
-    """By stage: its name, the days that deals were in it, and how it ended (1 moved, 2 lost, 0 not yet)."""
+def _passages(tables: Tables, seen: pd.DataFrame) -> list[Passage]:
+    """How deals passed each stage, by stage history; without one, a single stage for the whole cycle."""
     history = tables.stage_history
     history = history[history["opportunity_id"].isin(seen["opportunity_id"])]
     closed, status = seen["closed"].to_numpy(), seen["status"].to_numpy()
@@ -244,42 +213,18 @@ def _passages(tables: Tables, seen: pd.DataFrame) -> list[tuple[str, IntArray, I
         leave = np.where(moved, following, np.where(lost, closed, np.datetime64(pd.Timestamp(tables.as_of))))
         present = ~pd.isna(here)
         days = (leave - here)[present].astype("timedelta64[D]").astype(np.int64)
-        found.append((stage, np.maximum(days, 0), np.where(moved, 1, np.where(lost, 2, 0))[present]))
+        event = np.where(moved, 1, np.where(lost, 2, 0))[present]
+        found.append(Passage(stage, np.maximum(days, 0), event, np.flatnonzero(present)))
     return found
 
 
-def _stage(
-    stage: str, segment: str, days: IntArray, event: IntArray, notes: Notes, *, whole_cycle: bool
-) -> Stage:
-    """One stage by the Aalen-Johansen estimator; event 1 moved on, 2 lost, 0 still there."""
-    from statsmodels.duration.survfunc import CumIncidenceRight
-
+def _stage(passage: Passage, ending: Ending, segment: str, notes: Notes, *, whole_cycle: bool) -> Stage:
+    """One stage from how it ends, with its conversion and time as parameters."""
+    stage, days, event = passage.stage, passage.days, passage.event
     n, moved, lost, still = len(event), *(int((event == kind).sum()) for kind in (1, 2, 0))
     label = "win rate" if whole_cycle else f"conversion of '{stage}'"
-    # the estimator wants times above 0: a deal that left on its first day stands at day 1
-    with np.errstate(divide="ignore", invalid="ignore"):  # its variance where nobody is left at risk
-        estimate = CumIncidenceRight(days + 1.0, event)
-    grid = estimate.times.astype(int) - 1
-    moving, losing = (np.zeros(int(days.max()) // 7 + 3) for _ in range(2))
-    both = {
-        kind: np.diff(curve, prepend=0.0) for kind, curve in zip(_kinds(event), estimate.cinc, strict=True)
-    }
-    for target, kind in ((moving, 1), (losing, 2)):
-        if kind in both:
-            # Deals arrive on any day of a week: of those that take d days, d % 7 in 7 cross one week boundary
-            # more than the others (the same day counts as half a day). So means are kept, and the law goes
-            # on for at least one week after a deal that is not older than the slowest move.
-            later = np.maximum(grid, 0.5) % 7 / 7
-            np.add.at(target, grid // 7, both[kind] * (1 - later))
-            np.add.at(target, grid // 7 + 1, both[kind] * later)
-    conversion = float(np.clip(moving.sum(), 0.0, 1.0))
-    errors = estimate.cinc_se[0][np.isfinite(estimate.cinc_se[0])]  # of moving on
-    error = float(errors[-1]) if moved and len(errors) else math.nan
-    # Wilson's interval with as many deals as the standard error of the censored estimate stands for
-    settled = not (error > 0 and 0 < conversion < 1)
-    size = n if settled else max(conversion * (1 - conversion) / error**2, 1.0)
-    low, high = (float(end) for end in wilson(conversion * size, size)[1:])
-    unsettled = max(1 - moving.sum() - losing.sum(), 0.0)
+    low, high = ending.interval
+    unsettled = max(1 - ending.moving.sum() - ending.losing.sum(), 0.0)
     note = f"{moved:,} moved on, {lost:,} lost, {still:,} still there"
     if moved:
         notes.slowest_days[segment, stage] = float(days[event == 1].max())
@@ -291,30 +236,30 @@ def _stage(
             f"the {label} is a lower bound"
         )
         note += "; a lower bound"
-    notes.parameters.append(Parameter(label, segment, conversion, low, high, n, "share", note))
-    median = _quantile_week(moving, 0.5)
+    if 0 < moved + lost < FEW_SETTLED:
+        notes.warnings.append(f"segment '{segment}': {label} from {moved + lost} settled deals only")
+    notes.parameters.append(Parameter(label, segment, ending.conversion, low, high, n, "share", note))
     if moved:
-        half = Z / 2 / math.sqrt(moved)  # of a share around one half
-        lower, upper = (_quantile_week(moving, 0.5 + sign * half) for sign in (-1, 1))
         notes.parameters.append(
             Parameter(
-                f"median time {'to win' if whole_cycle else f'in {stage!r} until moving on'}",
-                segment, median, lower, upper, moved, "weeks", "open deals counted as censored",
+                f"mean time {'to win' if whole_cycle else f'in {stage!r} until moving on'}",
+                segment, *ending.mean_weeks(), moved, "weeks",
+                f"{_within(ending.median_weeks())}; open deals counted as censored",
             )
         )  # fmt: skip
     # what never settles leaves after everything else: it must not look like a deal about to move on
+    losing = ending.losing.copy()
     losing[-1] += unsettled
     return Stage(
         name=stage,
-        conversion=conversion,
-        dwell_weeks=_law(moving),
+        conversion=ending.conversion,
+        dwell_weeks=_law(ending.moving),
         lost_dwell_weeks=_law(losing),
     )
 
 
-def _kinds(event: IntArray) -> list[int]:
-    """The kinds of event in the order of the estimator's curves."""
-    return list(range(1, int(event.max()) + 1))
+def _within(weeks: float) -> str:
+    return f"half of them within {weeks:.0f} week{'' if weeks == 1 else 's'}"
 
 
 def _law(mass: FloatArray) -> tuple[float, ...]:
@@ -322,70 +267,6 @@ def _law(mass: FloatArray) -> tuple[float, ...]:
         return (0.0, 1.0)
     kept = mass[: int(np.flatnonzero(mass > 0)[-1]) + 1] / mass.sum()
     return tuple(float(share) for share in np.round(kept / kept.sum(), DIGITS))
-
-
-def _quantile_week(mass: FloatArray, probability: float) -> float:
-    """Week by which a share of all that move on has moved."""
-    if mass.sum() <= 0:
-        return math.nan
-    below = np.cumsum(mass) / mass.sum()
-    return float(np.minimum(np.searchsorted(below, probability - 1e-12), len(below) - 1))
-
-
-def _deal_size(segment: str, won: FloatArray, notes: Notes) -> DealSize:
-    """Lognormal where it fits (Lilliefors' test on the logarithms), else the observed amounts.
-
-    Fewer than five deals tell no law: their plain mean and spread, without an interval.
-    """
-    from statsmodels.stats.diagnostic import lilliefors
-
-    n, mean = len(won), float(won.mean())
-    deviation = float(won.std(ddof=1)) if n > 1 else math.nan
-    limits = cv_limits = (math.nan, math.nan)
-    logs = np.log(won[won > 0])
-    spread = float(logs.std(ddof=1)) if len(logs) > 1 else 0.0
-    if n < FEWEST_WON:
-        cv = deviation / mean if n > 1 else ASSUMED_SIZE_CV
-        size, note = DealSize(mean=mean, cv=cv), "too few won deals for an interval"
-        note += "" if n > 1 else "; the spread is assumed"
-    elif (
-        len(logs) == n
-        and spread < WIDEST_LOGNORMAL
-        and (n < 8 or spread == 0 or lilliefors(logs, dist="norm")[1] >= 0.05)
-    ):
-        mean = math.exp(float(logs.mean()) + spread**2 / 2)
-        # Cox's interval for the mean of a lognormal law
-        error = student(n - 1) * math.sqrt(spread**2 / n + spread**4 / (2 * (n - 1)))
-        limits, cv_limits = (mean * math.exp(-error), mean * math.exp(error)), _cv_limits(spread, n)
-        cv = math.sqrt(math.expm1(spread**2))
-        size, note = DealSize(mean=mean, cv=cv), "lognormal"
-    else:
-        error = student(n - 1) * deviation / math.sqrt(n)
-        limits, cv = (max(mean - error, 0.0), mean + error), deviation / mean if mean else 0.0
-        size, note = _observed(won), "observed amounts (a lognormal law does not fit)"
-    notes.parameters.append(Parameter("mean deal size", segment, mean, *limits, n, "money", note))
-    notes.parameters.append(Parameter("cv of deal size", segment, cv, *cv_limits, n, "cv", note))
-    if n < 10:
-        notes.warnings.append(f"segment '{segment}': deal size from {n} won deals only")
-    return size
-
-
-def _cv_limits(spread: float, n: int) -> tuple[float, float]:
-    from scipy.stats import chi2
-
-    low, high = (spread**2 * (n - 1) / chi2.ppf(p, n - 1) for p in ((1 + LEVEL) / 2, (1 - LEVEL) / 2))
-    return math.sqrt(math.expm1(low)), math.sqrt(math.expm1(high))
-
-
-def _observed(won: FloatArray) -> DealSize:
-    """Observed amounts with their shares; many different ones are condensed to groups that keep the mean."""
-    amounts, counts = np.unique(won, return_counts=True)
-    if len(amounts) > MOST_AMOUNTS:
-        groups = np.array_split(np.sort(won), MOST_AMOUNTS)
-        amounts, counts = np.array([group.mean() for group in groups]), np.array([len(g) for g in groups])
-        amounts, where = np.unique(np.round(amounts, 4), return_inverse=True)
-        counts = np.bincount(where, weights=counts)
-    return DealSize(amounts=tuple(amounts.tolist()), shares=tuple((counts / counts.sum()).tolist()))
 
 
 def open_deals_of(

@@ -1,4 +1,4 @@
-"""The team in the history: who worked when, how much reps differ, and what quarters have in common."""
+"""The team in the history: who worked when, how much reps differ, and what each is known to be worth."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from salessim.calibrate.estimates import Notes, Parameter, extra_spread
+from salessim.calibrate.estimates import Notes, Parameter, Spread, extra_spread
+from salessim.calibrate.ramps import Ramps
 from salessim.crm import Tables
 from salessim.errors import DataError
-from salessim.formats import percent
-from salessim.model import DEFAULT_RAMP, Hire, Market, Ramp, Rep, Scenario
+from salessim.intervals import LEVEL
+from salessim.model import Hire, Ramp, Rep, Scenario
 from salessim.periods import WEEKS_PER_QUARTER, Quarter, quarter_of
 
 __all__ = [
@@ -21,15 +22,19 @@ __all__ = [
     "exposure_of",
     "focus_of",
     "hires_of",
-    "market_of",
     "reps_of",
     "skill_of",
+    "skill_spread",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Spread of demand between quarters that is assumed where the history is too short to tell.
-ASSUMED_SHOCK_CV = 0.10
+#: Fewer reps do not tell a spread between them.
+FEWEST_REPS = 3
+#: Spreads between reps (cv) over which a rep's skill is averaged, and how wide a spread is plausible before
+#: anything is seen: half of all teams below 0.34, one in ten above 0.82 (half-normal).
+SPREADS = np.linspace(0.02, 1.5, 38)
+PLAUSIBLE_SPREAD = 0.5
 #: Who joined this close to a planned date is taken to be the planned hire.
 HIRE_GRACE = timedelta(weeks=4)
 
@@ -49,21 +54,25 @@ def created_by_owner(tables: Tables, seen: pd.DataFrame, notes: Notes) -> pd.Dat
         )
     if inherited.any():
         reps = sorted(seen.loc[inherited, "rep"].unique())
-        notes.warnings.append(
-            f"{int(inherited.sum()):,} opportunities were created before their owner started, and handed "
-            f"over: not counted as the work of {_named(reps)}"
+        number = int(inherited.sum())
+        what = (
+            "1 opportunity was created before its owner"
+            if number == 1
+            else f"{number:,} opportunities were created before their owner"
         )
+        notes.warnings.append(f"{what} started, and handed over: not counted as the work of {_named(reps)}")
     return seen[~inherited]
 
 
 def exposure_of(
-    tables: Tables, made: pd.DataFrame, start: date, end: date, base: Scenario | None, notes: Notes
+    tables: Tables, made: pd.DataFrame, start: date, end: date, ramps: Ramps, notes: Notes
 ) -> pd.DataFrame:
     """Ramped weeks that each selling rep worked in each quarter of the window, (rep, quarter).
 
     ``made`` are the deals that reps created. Reps without any are left out, unless they started lately.
     ``attrs`` of the table: "whole" says which quarters the window covers in full, "gone" names the reps
-    who no longer sell: by their end date, or by a silence that luck does not explain.
+    who no longer sell: by their end date, or by a silence that luck does not explain; "until" gives the last
+    deal of those.
 
     Raises:
         DataError: where nobody worked a productive week.
@@ -73,10 +82,9 @@ def exposure_of(
     quarters = [first]
     while quarters[-1] < last:
         quarters.append(quarters[-1].shift(1))
-    begins = tables.reps.set_index("rep")["start"]
-    ends = tables.reps.set_index("rep")["end"]
+    begins, ends, roles = (tables.reps.set_index("rep")[column] for column in ("start", "end", "role"))
     dates = made.groupby("rep")["created"].agg(["max", "count"])
-    new = [rep for rep in begins.index if rep not in dates.index and _is_new(tables, rep, end, base)]
+    new = [rep for rep in begins.index if rep not in dates.index and _is_new(tables, rep, end, ramps)]
     without = sorted(set(tables.reps["rep"]) - set(dates.index) - set(new))
     if without:
         notes.warnings.append(
@@ -86,7 +94,7 @@ def exposure_of(
         notes.warnings.append(
             f"{_reps_who(len(new))} started lately and created no deal yet, taken as average: {_named(new)}"
         )
-    rows, silent = {}, []
+    rows, silent = {}, {}
     for rep in sorted([*dates.index, *new]):
         joined = begins.get(rep)
         from_day = start if joined is None or pd.isna(joined) else max(start, joined.date())
@@ -97,9 +105,9 @@ def exposure_of(
             gap = (pd.Timestamp(to_day) - latest).days
             busy = max((latest.date() - from_day).days, 1)
             if gap > 30 and count * gap / busy > 7:  # so long a silence has a chance below 1 in 1,000
-                silent.append(str(rep))
+                silent[str(rep)] = latest
                 to_day = latest.date()
-        ramp = _ramp_of(tables, str(rep), base)
+        ramp = ramps.of(roles.get(rep))
         rows[str(rep)] = [
             _weeks(q, from_day, to_day, None if pd.isna(joined) else joined, ramp) for q in quarters
         ]
@@ -116,16 +124,17 @@ def exposure_of(
             "of the opportunities, and start and end dates of the reps"
         )
     table.attrs["whole"] = [q.start >= start and q.end <= end for q in quarters]
-    table.attrs["gone"] = silent + [str(r) for r in ends.index[ends.notna() & (ends <= pd.Timestamp(end))]]
+    table.attrs["until"] = silent
+    table.attrs["gone"] = [*silent] + [str(r) for r in ends.index[ends.notna() & (ends <= pd.Timestamp(end))]]
     return table
 
 
-def _is_new(tables: Tables, rep: str, end: date, base: Scenario | None) -> bool:
+def _is_new(tables: Tables, rep: str, end: date, ramps: Ramps) -> bool:
     """Whether a rep joined within ramp and one quarter before the end of the window, and is still there."""
     row = tables.reps.set_index("rep").loc[rep]
     if pd.isna(row["start"]) or row["end"] <= pd.Timestamp(end):
         return False
-    weeks = _ramp_of(tables, rep, base).weeks_to_full() + WEEKS_PER_QUARTER
+    weeks = ramps.of(row["role"]).weeks_to_full() + WEEKS_PER_QUARTER
     return end - timedelta(weeks=weeks) <= row["start"].date() <= end
 
 
@@ -135,14 +144,6 @@ def _named(reps: list[str]) -> str:
 
 def _reps_who(number: int) -> str:
     return "1 rep" if number == 1 else f"{number} reps"
-
-
-def _ramp_of(tables: Tables, rep: str, base: Scenario | None) -> Ramp:
-    if base is None:
-        return DEFAULT_RAMP
-    role = tables.reps.set_index("rep")["role"].get(rep)
-    ramps = {one.name: one.ramp for one in base.roles}
-    return ramps.get(str(role), base.roles[0].ramp)
 
 
 def _weeks(quarter: Quarter, start: date, end: date, joined: pd.Timestamp | None, ramp: Ramp) -> float:
@@ -157,11 +158,10 @@ def _weeks(quarter: Quarter, start: date, end: date, joined: pd.Timestamp | None
     return float(ramp.productivity(tenure).sum() / 7)
 
 
-def market_of(counts: pd.DataFrame, exposure: pd.DataFrame, notes: Notes) -> Market:
-    """Spread between reps and between quarters of the opportunities created.
+def skill_spread(counts: pd.DataFrame, exposure: pd.DataFrame, notes: Notes) -> Spread:
+    """Spread between reps (cv) of the opportunities that they create, beyond luck.
 
     ``counts`` and ``exposure`` are (rep, quarter): opportunities, and the ramped weeks they were made in.
-    Quarters that the window covers only in part do not tell a spread between quarters.
     """
     n, weeks = counts.to_numpy(float), exposure.to_numpy(float)
 
@@ -173,49 +173,75 @@ def market_of(counts: pd.DataFrame, exposure: pd.DataFrame, notes: Notes) -> Mar
         return np.asarray(raw * float((n.sum(axis=1) * weight).sum() / max((raw * weight).sum(), 1e-300)))
 
     reps = int((weeks.sum(axis=1) > 0).sum())
-    if reps >= 3:
+    if reps >= FEWEST_REPS:
         skill, low, high = extra_spread(n.sum(axis=1), by_rep, reps - 1)
         note = "" if reps >= 8 else f"{reps} reps tell little about a spread"
     else:
         skill, low, high = 0.0, math.nan, math.nan
         note = f"{reps} reps cannot tell a spread; assumed 0"
+        notes.warnings.append(f"{note}: reps are taken to be alike")
     notes.parameters.append(Parameter("skill spread between reps", "", skill, low, high, reps, "cv", note))
-
-    full = np.array(exposure.attrs["whole"])
-    total, worked = n.sum(axis=0)[full], weeks.sum(axis=0)[full]
-
-    def by_quarter(cv: float) -> FloatArray:
-        rate = total.sum() / max(worked.sum(), 1e-300)
-        weight = 1 / (1 + worked * rate * cv**2)
-        rate = float((total * weight).sum() / max((worked * weight).sum(), 1e-300))
-        return np.asarray(worked * rate)
-
-    seen = int(full.sum())
-    if seen >= 3:
-        shock, low, high = extra_spread(total, by_quarter, seen - 1)
-        note = "season and trend are in it" + ("" if seen >= 8 else f"; {seen} quarters tell little")
-    else:
-        shock, low, high = ASSUMED_SHOCK_CV, math.nan, math.nan
-        note = f"{seen} full quarters cannot tell; assumed"
-        notes.warnings.append(
-            f"only {seen} full quarters of history: the spread of demand between quarters cannot be "
-            f"estimated and is assumed to be {percent(ASSUMED_SHOCK_CV)}"
-        )
-    notes.parameters.append(
-        Parameter("market shock between quarters", "", shock, low, high, seen, "cv", note)
-    )
-    return Market(shock_cv=min(shock, 2.0), skill_cv=skill)
+    return Spread(skill, n.sum(axis=1), by_rep, reps - 1 if reps >= FEWEST_REPS else 0)
 
 
-def skill_of(counts: pd.DataFrame, exposure: pd.DataFrame, market: Market) -> pd.DataFrame:
-    """Mean and cv of what is known of each rep's skill (gamma prior, Poisson counts: partial pooling)."""
+def skill_of(counts: pd.DataFrame, exposure: pd.DataFrame) -> pd.DataFrame:
+    """What is known of each rep's skill, relative to the average of the team (partial pooling).
+
+    Given how much reps differ (cv), skills are gamma and counts Poisson, so that what is known is gamma too:
+    mean (1/cv² + made) ÷ (1/cv² + expected). It is averaged over the spreads between reps by how well each
+    explains the counts, so that an estimate of 0 is not taken for certainty. The team's own level is known
+    much better than a rep's share of it, and is not part of a skill.
+
+    Returns:
+        One row per rep: made (opportunities), expected (of an average rep in his weeks), raw (their ratio),
+        mean (pooled), cv, low and high (80 % interval; NaN with fewer than three reps).
+
+    >>> weeks = pd.DataFrame({"2026Q1": [13.0, 13.0, 13.0]}, index=["A", "B", "C"])
+    >>> counts = pd.DataFrame({"2026Q1": [40.0, 25.0, 10.0]}, index=["A", "B", "C"])
+    >>> skill_of(counts, weeks)[["raw", "mean"]].round(2).values.tolist()
+    [[1.6, 1.51], [1.0, 1.0], [0.4, 0.49]]
+    """
+    from scipy.special import gammaincinv, gammaln
+
     level = counts.sum(axis=0) / exposure.sum(axis=0).where(exposure.sum(axis=0) > 0, 1)
-    expected = exposure @ level
-    expected *= counts.to_numpy().sum() / expected.sum()
-    if market.skill_cv == 0:
-        return pd.DataFrame({"mean": 1.0, "cv": 0.0}, index=exposure.index)
-    shape, number = 1 / market.skill_cv**2, counts.sum(axis=1)
-    return pd.DataFrame({"mean": (shape + number) / (shape + expected), "cv": 1 / np.sqrt(shape + number)})
+    expected = (exposure @ level).to_numpy(float)
+    made = counts.sum(axis=1).to_numpy(float)
+    expected = expected * made.sum() / expected.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raw = np.where(expected > 0, made / expected, np.nan)
+    if (expected > 0).sum() < FEWEST_REPS:
+        mean, variance = np.ones(len(made)), np.zeros(len(made))
+    else:
+        shape = 1 / SPREADS[:, None] ** 2  # (spread, 1)
+        # negative binomial counts, and what an unknown level costs
+        likelihood = (
+            gammaln(shape + made)
+            - gammaln(shape)
+            + shape * np.log(shape)
+            - (shape + made) * np.log(shape + expected)
+        ).sum(axis=1) + np.log(np.maximum(expected, 1e-300)) @ made
+        likelihood -= 0.5 * np.log((expected * shape / (expected + shape)).sum(axis=1))
+        weight = np.exp(likelihood - likelihood.max() - (SPREADS / PLAUSIBLE_SPREAD) ** 2 / 2)
+        weight /= weight.sum()
+        means = (shape + made) / (shape + expected)  # (spread, rep)
+        variances = means / (shape + expected)
+        # relative to the average of the team, of which the rep is a part
+        part = expected / expected.sum()
+        variances = variances * (1 - 2 * part) + (variances @ part**2)[:, None]
+        mean = weight @ means
+        mean = mean / float(part @ mean)
+        variance = weight @ (variances + (means - weight @ means) ** 2)
+    cv = np.sqrt(variance) / mean
+    shapes = 1 / np.maximum(cv, 1e-6) ** 2
+    low, high = (mean * gammaincinv(shapes, chance) / shapes for chance in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    known = (expected > 0).sum() >= FEWEST_REPS
+    return pd.DataFrame(
+        {
+            "made": made.astype(int), "expected": expected, "raw": raw, "mean": mean, "cv": cv,
+            "low": low if known else math.nan, "high": high if known else math.nan,
+        },
+        index=exposure.index,
+    )  # fmt: skip
 
 
 def focus_of(made: pd.DataFrame, weeks: pd.Series, skill: pd.Series, notes: Notes) -> pd.DataFrame | None:
@@ -263,16 +289,14 @@ def reps_of(
     focus: pd.DataFrame | None,
     base: Scenario | None,
 ) -> tuple[Rep, ...]:
-    """Today's team with what is known of each rep."""
+    """Everybody who worked in the window with what is known of them; who is gone has an end."""
     known = tables.reps.set_index("rep")
     roles = {role.name for role in base.roles} if base else set()
     team = []
     for rep in exposure.index:
-        if rep in exposure.attrs["gone"]:
-            continue
         row = known.loc[rep] if rep in known.index else pd.Series(dtype=object)
         role = _text(row.get("role")) or "account executive"
-        joined, left = row.get("start"), row.get("end")
+        joined, left = row.get("start"), exposure.attrs["until"].get(rep, row.get("end"))
         team.append(
             Rep(
                 name=rep,
@@ -288,8 +312,6 @@ def reps_of(
                 skill_cv=round(float(skill.loc[rep, "cv"]), 6),
             )
         )
-    if not team:
-        raise DataError("no rep is left who creates deals today; calibration needs at least one")
     return tuple(team)
 
 

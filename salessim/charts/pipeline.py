@@ -1,4 +1,4 @@
-"""Charts of what is open and what it will bring: the funnel, its age, the bookings to come."""
+"""Charts of what is open and what it will bring: the funnel and its stages, age, leads, bookings to come."""
 
 from __future__ import annotations
 
@@ -9,13 +9,34 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from salessim import formats
-from salessim.charts.canvas import Sheet, floats, known, rows_height, scale, wrapped
-from salessim.charts.style import BLUE, INK, ORANGE, PALE, SKY, styled
+from salessim.charts.canvas import (
+    SMALL,
+    Sheet,
+    column_beside,
+    floats,
+    interval_rows,
+    known,
+    label_lines,
+    rows_height,
+    scale,
+    thinned,
+    wrapped,
+)
+from salessim.charts.style import BLUE, FAINT, GREEN, INK, MUTED, ORANGE, PALE, SKY, styled
 from salessim.charts.words import chance, in_currency, money, number, shortened
 from salessim.errors import ParameterError
 from salessim.measures import LEVEL
 
-__all__ = ["bookings_forecast", "funnel", "lead_funnel", "pipeline_age"]
+__all__ = [
+    "bookings_forecast",
+    "deal_concentration",
+    "funnel",
+    "lead_cohorts",
+    "lead_funnel",
+    "pipeline_age",
+    "stage_survival",
+    "win_rate_definitions",
+]
 
 
 @styled()
@@ -127,7 +148,12 @@ def lead_funnel(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | Non
 
 @styled()
 def pipeline_age(
-    ages_days: pd.Series, *, slowest_close_days: float, ax: Axes | None = None, title: str | None = None
+    ages_days: pd.Series,
+    *,
+    slowest_close_days: float,
+    nearly_all_days: float = math.nan,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
     """How old the open deals are, and which are older than any deal that ever closed: dead pipeline.
 
@@ -135,6 +161,7 @@ def pipeline_age(
         ages_days: age in days of each open deal (NaN: not known, left out); as from
             :func:`salessim.measures.open_ages_days`.
         slowest_close_days: days that the slowest deal on record took to close; NaN when none has closed.
+        nearly_all_days: days that 99 % of the closed deals took at most; NaN leaves it out.
         ax: where to draw; None makes a figure.
         title: replaces the finding.
 
@@ -170,6 +197,13 @@ def pipeline_age(
             (-6 if right else 6, 0), textcoords="offset points", ha="right" if right else "left", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )  # fmt: skip
+    if nearly_all_days < limit:
+        ax.axvline(nearly_all_days + 1, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), ymax=0.88)
+        ax.annotate(
+            f"99 % of the closes: {formats.days(nearly_all_days)}", (nearly_all_days + 1, top * 1.02),
+            (-6, 0), textcoords="offset points", ha="right", va="center", color=MUTED,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
     if dead:
         middle = float(np.average(edges[:-1][dead_bar], weights=heights[dead_bar]))
         high = float(heights[dead_bar].max())
@@ -187,6 +221,8 @@ def pipeline_age(
             f"{share} of the open pipeline is dead: {formats.count(dead)} of {everything} "
             f"{'is' if dead == 1 else 'are'} older than any deal that ever closed ({formats.days(limit)})"
         )
+        if nearly_all_days < limit and (stale := int((ages > nearly_all_days).sum())) > dead:
+            finding += f", {formats.count(stale)} older than 99 % of them"
     elif any_closed:
         finding = f"None of {everything} is older than the slowest close on record ({formats.days(limit)})"
     else:
@@ -273,3 +309,200 @@ def bookings_forecast(
         )  # fmt: skip
         finding = f"The team books the plan of {money(plan, currency)} with probability {reached}; {even}"
     return sheet.finish(finding, about="Probability of booking at least the amount; shaded: P10 to P90")
+
+
+@styled()
+def win_rate_definitions(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """The win rate by each of its definitions, with intervals: of deals created, of deals closed, by value.
+
+    Args:
+        frame: columns label, formula, value, low, high, n; as ``table`` of
+            :func:`salessim.measures.win_rates`. Definitions without a value are not drawn.
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> frame = pd.DataFrame({"label": ["Win rate of deals created", "Win rate of deals closed"],
+    ...                       "formula": ["won ÷ created", "won ÷ closed"], "value": [0.27, 0.5],
+    ...                       "low": [0.22, 0.44], "high": [0.32, 0.56], "n": [131, 122]})
+    >>> win_rate_definitions(frame).get_label()
+    'The win rate is 27 % or 50 %, depending on what is counted'
+    """
+    rows = known(frame, ["value", "low", "high"])[::-1].reset_index(drop=True)
+    sheet = Sheet.on(ax, title=title, height=rows_height(len(rows), each=0.42))
+    if rows.empty:
+        return sheet.nothing("No deal was created or closed in this period")
+    ax = sheet.ax
+    value, low, high = (floats(rows[key]) for key in ("value", "low", "high"))
+    interval_rows(ax, rows["formula"], low, value, high, colours=[BLUE] * len(rows))
+    ax.set_yticks(np.arange(len(rows)), [wrapped(name, width=170, size=9.5) for name in rows["formula"]])
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    texts = [f"{formats.percent(v)}  n = {formats.count(n)}" for v, n in zip(value, rows["n"], strict=True)]
+    column_beside(ax, texts, right=8, looks=[(INK, "semibold")] * len(rows))
+    room = 0.06 * (high.max() - low.min()) + 0.005
+    ax.set_xlim(max(-0.01, low.min() - room), min(1.01, high.max() + room))
+    scale(ax.xaxis, formats.percent)
+    shown = list(dict.fromkeys(formats.percent(share) for share in sorted(value)))
+    if len(shown) == 1:
+        finding = f"The win rate is {shown[0]}, whatever is counted"
+    elif value.max() - value.min() < 0.05:
+        finding = f"The win rate is {shown[0]} to {shown[-1]}, whatever is counted"
+    else:
+        finding = f"The win rate is {', '.join(shown[:-1])} or {shown[-1]}, depending on what is counted"
+    return sheet.finish(
+        finding, about=f"Win rate by definition; bar: {formats.percent(LEVEL)} interval; n: deals counted"
+    )
+
+
+@styled()
+def stage_survival(curves: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """How long deals stay in each stage: the share still there after so many days, with its interval.
+
+    Args:
+        curves: columns stage, days, still_there, low, high; as from
+            :func:`salessim.measures.stage_survival`.
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> curves = pd.DataFrame({"stage": ["cold"] * 3, "days": [0.0, 7, 20], "still_there": [1, 0.5, 0.2],
+    ...                        "low": [1, 0.4, 0.1], "high": [1, 0.6, 0.3]})
+    >>> stage_survival(curves).get_label()
+    'Half of the deals leave ‘cold’ within 7 days'
+    """
+    sheet = Sheet.on(ax, title=title)
+    if curves.empty:
+        return sheet.nothing("The export has no stage history, so the time in a stage is not known")
+    ax = sheet.ax
+    names = list(dict.fromkeys(curves["stage"]))
+    shades = [BLUE, ORANGE, GREEN, MUTED, SKY, INK]
+    reach, halves, lines = [], {}, []
+    for place, name in enumerate(names):
+        own = curves[curves["stage"] == name]
+        days, left = floats(own["days"]), floats(own["still_there"])
+        colour = shades[place % len(shades)]
+        ax.step(days, left, where="post", color=colour, linewidth=2)
+        ax.fill_between(
+            days, floats(own["low"]), floats(own["high"]), step="post", color=colour, alpha=0.14, linewidth=0
+        )
+        gone = days[left <= 0.5 + 1e-9]
+        halves[name] = float(gone[0]) if gone.size else math.nan
+        few = days[left <= 0.03]
+        reach.append(float(few[0]) if few.size else float(days.max()))
+        lines.append((days, left, shortened(name, most=24), colour))
+    longest = max(max(reach), 1.0)
+    ax.axhline(0.5, color=FAINT, linewidth=1)
+    ax.set_xlim(0, 1.03 * longest)
+    ax.set_ylim(0, 1.03)
+    scale(ax.xaxis, formats.count, most=8, grid=False)
+    scale(ax.yaxis, formats.percent)
+    ax.set_xlabel("Days since the deal entered the stage")
+    label_lines(ax, [(x[x <= longest], y[x <= longest], text, colour) for x, y, text, colour in lines])
+    told = [f"‘{shortened(name)}’ within {formats.days(half)}" for name, half in halves.items() if half >= 0]
+    slow = [f"‘{shortened(name)}’" for name, half in halves.items() if math.isnan(half)]
+    finding = f"Half of the deals leave {', '.join(told)}" if told else "Fewer than half have left any stage"
+    if told and slow:
+        finding += f"; fewer than half have left {', '.join(slow)}"
+    about = (
+        f"Share of deals still in the stage; shaded: {formats.percent(LEVEL)} interval; open deals included"
+    )
+    return sheet.finish(finding, about=about)
+
+
+@styled()
+def lead_cohorts(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """What share of the leads of each month has been won so far; months that are not settled are hollow.
+
+    Args:
+        frame: columns month (or quarter), leads, won, lead_to_won with _low and _high, finished; as from
+            :func:`salessim.measures.lead_cohorts` without a further split.
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> frame = pd.DataFrame({"month": ["2026-01", "2026-02"], "leads": [200, 210], "won": [6, 1],
+    ...                       "lead_to_won": [0.03, 0.005], "lead_to_won_low": [0.02, 0.001],
+    ...                       "lead_to_won_high": [0.05, 0.012], "finished": [True, False]})
+    >>> lead_cohorts(frame).get_label()
+    '3.0 % of the leads of settled months were won; 1 month is not settled yet and still rises'
+    """
+    period = str(frame.columns[0])
+    rows = known(frame, ["lead_to_won", "lead_to_won_low", "lead_to_won_high"])
+    sheet = Sheet.on(ax, title=title)
+    if rows.empty:
+        why = "The export has no leads" if frame.empty else "The export does not link leads to opportunities"
+        return sheet.nothing(why)
+    ax = sheet.ax
+    share, low, high = (floats(rows[f"lead_to_won{end}"]) for end in ("", "_low", "_high"))
+    done = rows["finished"].to_numpy(dtype=bool)
+    places = np.arange(len(rows))
+    ax.vlines(places, low, high, color=np.where(done, BLUE, FAINT), linewidth=3)
+    ax.scatter(places[done], share[done], s=46, color=BLUE, zorder=3)
+    ax.scatter(
+        places[~done], share[~done], s=42, facecolor="white", edgecolor=MUTED, linewidth=1.4, zorder=3,
+        clip_on=False,
+    )  # fmt: skip
+    shown = thinned(len(rows))
+    ax.set_xticks(shown, [f"{rows[period][at]}\nn = {formats.count(rows['leads'][at])}" for at in shown])
+    ax.tick_params(axis="x", length=0, labelsize=SMALL)
+    ax.set_xlim(-0.6, max(len(rows), 3) - 0.4)
+    ax.set_ylim(0, max(float(high.max()) * 1.1, 0.001))
+    digits = 0 if high.max() >= 0.1 else 1
+    scale(ax.yaxis, lambda tick: formats.percent(tick, digits=digits), most=5)
+    young = int((~done).sum())
+    waiting = f"{young} {period}{' is' if young == 1 else 's are'} not settled yet and still "
+    waiting += "rises" if young == 1 else "rise"
+    if done.any():
+        settled = rows[done]
+        whole = formats.percent(float(settled["won"].sum() / settled["leads"].sum()), digits=1)
+        ax.axhline(float(settled["won"].sum() / settled["leads"].sum()), color=SKY, linewidth=1.2, zorder=0)
+        finding = f"{whole} of the leads of settled {period}s were won" + (f"; {waiting}" if young else "")
+    else:
+        finding = f"No {period} is settled yet: all its leads can still be won"
+    about = (
+        f"Share of the leads of each {period} won so far; bar: {formats.percent(LEVEL)} interval; hollow: "
+    )
+    return sheet.finish(finding, about=f"{about}some leads can still be won; n: leads")
+
+
+@styled()
+def deal_concentration(frame: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
+    """How much of the value stands in the largest deals, of what is open and of what was won.
+
+    Args:
+        frame: columns which ("open" or "won"), rank (1: the largest deal), share (of the value, in the deals
+            up to this rank) and effective (how many equal deals would spread the value as much).
+        ax: where to draw; None makes a figure.
+        title: replaces the finding.
+
+    >>> frame = pd.DataFrame({"which": ["open"] * 3, "rank": [1, 2, 3], "share": [0.6, 0.9, 1.0],
+    ...                       "effective": 2.2})
+    >>> deal_concentration(frame).get_label()
+    'The largest deal holds 60 % of the open value, which is spread as over 2.2 equal deals'
+    """
+    sheet = Sheet.on(ax, title=title)
+    if frame.empty:
+        return sheet.nothing("No deal has a value")
+    ax = sheet.ax
+    lines = []
+    for which, colour in (("won", SKY), ("open", BLUE)):
+        own = frame[frame["which"] == which]
+        if own.empty:
+            continue
+        rank, share = (np.append(0.0, floats(own[key])) for key in ("rank", "share"))
+        ax.plot(rank, share, color=colour, linewidth=2)
+        ax.scatter(rank[1:], share[1:], s=22, color=colour, zorder=3)
+        label = {"open": "open today", "won": "won in the quarter"}[which]
+        lines.append((rank, share, label, BLUE if which == "open" else MUTED))
+    most = int(frame["rank"].max())
+    ax.set_xlim(0, most + 0.5)
+    ax.set_ylim(0, min(1.03, float(frame["share"].max()) * 1.15))
+    label_lines(ax, lines)
+    scale(ax.xaxis, formats.count, most=8, whole=True, grid=False)
+    scale(ax.yaxis, formats.percent)
+    ax.set_xlabel("Number of largest deals")
+    which = "open" if (frame["which"] == "open").any() else "won"
+    own = frame[frame["which"] == which].set_index("rank")
+    top = 5 if 5 in own.index and len(own) > 5 else 1
+    held = formats.percent(float(own["share"][top]))
+    deals = "largest deal holds" if top == 1 else f"{top} largest deals hold"
+    effective = formats.count(round(float(own["effective"].iloc[0]), 1))
+    finding = f"The {deals} {held} of the {which} value, which is spread as over {effective} equal deals"
+    return sheet.finish(finding, about="Share of the value in the largest deals")

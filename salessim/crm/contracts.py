@@ -154,4 +154,5 @@ def _filled(leads: pd.DataFrame, field: str) -> npt.NDArray[np.bool_]:
     if field not in leads:
         return np.zeros(len(leads), dtype=bool)
     column = leads[field]
-    return np.asarray(column.notna() & (column.astype(str).str.strip() != ""))
+    blank = [value for value in column.unique() if isinstance(value, str) and not value.strip()]
+    return np.asarray(column.notna() & ~column.isin(blank))

@@ -109,10 +109,12 @@ def focus_of(scenario: Scenario, segment: Segment, *, stage: int = 0) -> FloatAr
 
 
 def source_rates(scenario: Scenario, segment: Segment) -> list[FloatArray]:
-    """Leads per week of each source with season and customers lost, (weeks,) each: of the team, or of a fully
-    ramped rep where they are self-sourced."""
+    """Leads per week of each source with season, growth and customers lost, (weeks,) each: of the team, or of
+    a fully ramped rep where they are self-sourced."""
     quarters = scenario.calendar.worked_periods()
-    season = segment.seasonality.factors(quarters)
+    ahead = np.arange(len(quarters)) - scenario.calendar.quarters_before
+    growth = (1 + segment.seasonality.growth_per_year) ** (ahead / 4)
+    season = segment.seasonality.factors(quarters) * np.repeat(growth, WEEKS_PER_QUARTER)
     before = (len(quarters) - scenario.calendar.quarters) * WEEKS_PER_QUARTER
     years = np.maximum(np.arange(len(season)) - before, 0) / 52
     churn = 0.0 if segment.customers is None else segment.customers.churn_per_year

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from salessim.measures.entry import WON, Measure
@@ -30,18 +31,24 @@ def _share_attaining(select: Selection) -> pd.DataFrame:
 
 
 def _team_attainment(select: Selection) -> pd.DataFrame:
-    quotas = _counted(select, select.quotas).groupby("group")
-    rows = select.result(quotas["bookings"].sum() / quotas["quota"].sum(), quotas.size())
+    quotas = _counted(select, select.quotas)
+    asked = select.totals(quotas, quotas["quota"])
+    rows = select.result(
+        select.totals(quotas, quotas["bookings"]) / asked.where(asked > 0), select.totals(quotas)
+    )
     rows = noted(rows, rows["n"].eq(0).astype(int), "no quotas of a rep and quarter")
     return _team_quotas_noted(select, rows)
 
 
 def _linearity(select: Selection) -> pd.DataFrame:
-    won = select.only_complete(select.won.assign(label=select.quarters_of(select.won["closed"])))
+    won = select.won
+    if select.quarter is None and "quarter" not in select.by:
+        numbers = select.facts.quarter_numbers(won["closed"])
+        whole = [each for each in np.unique(numbers) if select.is_complete(select.facts.quarter(int(each)))]
+        won = won[np.isin(numbers, whole)]
     last = (won["closed"].dt.month - select.tables.fiscal_year_starts_in_month) % 3 == 2
-    total = won.groupby("group")["amount"].sum().reindex(select.groups)
-    late = won[last].groupby("group")["amount"].sum().reindex(select.groups).fillna(0.0)
-    return select.result(late / total.where(total > 0), won.groupby("group").size(), of="deals won")
+    total, late = select.totals(won, won["amount"]), select.totals(won[last], won.loc[last, "amount"])
+    return select.result(late / total.where(total > 0), select.totals(won), of="deals won")
 
 
 #: Entries of the catalogue.
@@ -84,7 +91,7 @@ ATTAINMENT = (
             "gives a third [F1]."
         ),
         needs=WON,
-        cuts=DEAL_CUTS,
+        cuts=tuple(cut for cut in DEAL_CUTS if cut != "month"),
         estimator=_linearity,
         time="complete_quarters",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,21 @@ from salessim.measures.coverage import available_quarters, check_quarter
 from salessim.measures.deals import DEALS
 from salessim.measures.entry import Measure
 from salessim.measures.estimates import LEVEL
+from salessim.measures.field import field_ranges
 from salessim.measures.funnel import FUNNEL
 from salessim.measures.pipeline import PIPELINE
-from salessim.measures.selection import BY, Selection
+from salessim.measures.selection import Selection, splits
 from salessim.periods import Quarter
 
 if TYPE_CHECKING:
     from salessim.crm import Tables
 
 __all__ = ["CATALOGUE", "glossary", "measure", "overview", "overview_table"]
+
+_FIELD_WORDS = (
+    "*The field reports* spans all sources that are shipped, which count different things and disagree: P, "
+    "the primary page was read; S, a secondary report of a named primary; W, weak. It is no yardstick."
+)
 
 #: Every measure by name, in the order of reports.
 CATALOGUE: Mapping[str, Measure] = MappingProxyType(
@@ -51,22 +57,24 @@ def measure(
     tables: Tables,
     *,
     quarter: Quarter | None = None,
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     benchmarks: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """One measure of the catalogue, for a period, split by rep, source … or not at all.
+    """One measure of the catalogue, for a period, split by rep, source … or several of them, or not at all.
 
     Args:
         name: a key of :data:`CATALOGUE`.
         tables: what :func:`salessim.crm.read` returns.
         quarter: the period; None is all time. Open deals are always those of the day of the export.
-        by: one of :data:`BY`, or None for one row.
+        by: one or several of :data:`BY`, such as ``"rep"`` or ``["quarter", "rep", "source"]``; None for one
+            row.
         benchmarks: figures per quarter that the user sets, by name of measure; only
             ``new_against_expected`` needs one.
 
     Returns:
-        Columns [``by``], value, low, high, n, note: one row per group, also for groups without a deal. Value
-        is NaN, and the note says why, where the tables do not allow it; low and high are NaN for facts.
+        A column for each split, then value, low, high, n, note: one row per group, also for groups without a
+        deal; with several splits, one row for each combination that holds something. Value is NaN, and the
+        note says why, where the tables do not allow it; low and high are NaN for facts.
 
     Raises:
         ParameterError: the catalogue has no such measure, or nothing is split by that.
@@ -77,20 +85,22 @@ def measure(
     >>> rows = measure("win_rate_closed", read(example_crm()), by="source")
     >>> rows.columns.tolist(), bool(rows["value"].between(rows["low"], rows["high"]).all())
     (['source', 'value', 'low', 'high', 'n', 'note'], True)
+    >>> measure("won_count", read(example_crm()), by=["segment", "source"]).columns.tolist()[:3]
+    ['segment', 'source', 'value']
     """
     entry = _entry(name)
-    if by is not None and by not in BY:
-        raise ParameterError(f"by is {by!r}; a measure is split by one of {listed(BY)}")
+    names = splits(by)
     if quarter is not None:
         check_quarter(tables, quarter)
-    rows = entry.rows(Selection(tables, quarter, by, _checked(benchmarks)))
-    if by is None:
-        return rows.reset_index(drop=True)
-    return rows.rename_axis(by).reset_index()
+    return entry.rows(Selection(tables, quarter, names, _checked(benchmarks)))
 
 
 def overview(
-    tables: Tables, *, quarter: Quarter, benchmarks: Mapping[str, float] | None = None
+    tables: Tables,
+    *,
+    quarter: Quarter,
+    benchmarks: Mapping[str, float] | None = None,
+    field: bool = False,
 ) -> pd.DataFrame:
     """Every measure of one quarter beside its benchmark and the quarter before [A7].
 
@@ -99,9 +109,11 @@ def overview(
         quarter: the quarter; it must have data.
         benchmarks: figures that the user sets, by name of measure; ``new_against_expected`` appears only
             where ``new_opportunities`` has one.
+        field: whether what the field reports stands beside it (:func:`salessim.measures.field_benchmarks`).
 
     Returns:
-        One row per measure: name, label, unit, better, value, low, high, n, note, benchmark, previous.
+        One row per measure: name, label, unit, better, value, low, high, n, note, benchmark, previous; with
+        ``field`` also field_low, field_high (NaN: none shipped), field_grades and field_sources (how many).
         ``previous`` is NaN where the quarter before has no data or only part of it, and for open deals,
         which are known only as of the day of the export. ``benchmark`` is NaN where none is set.
 
@@ -119,8 +131,8 @@ def overview(
     check_quarter(tables, quarter)
     expected = _checked(benchmarks)
     here, before = (
-        Selection(tables, quarter, None, expected),
-        Selection(tables, quarter.shift(-1), None, expected),
+        Selection(tables, quarter, (), expected),
+        Selection(tables, quarter.shift(-1), (), expected),
     )
     has_before = before.quarter in available_quarters(tables)
     lines = []
@@ -129,14 +141,23 @@ def overview(
             continue
         row = entry.rows(here).iloc[0].to_dict()
         previous = math.nan
-        if has_before and entry.time != "as_of" and not entry.period_note(before, ""):
+        if has_before and entry.time != "as_of" and not entry.period_note(before):
             previous = float(entry.rows(before)["value"].iloc[0])
         lines.append(
             {key: getattr(entry, key) for key in ("name", "label", "unit", "better")}
             | row
             | {"benchmark": float(expected.get(entry.name, math.nan)), "previous": previous}
         )
-    return pd.DataFrame(lines)
+    rows = pd.DataFrame(lines)
+    if not field:
+        return rows
+    ranges = [field_ranges().get(name) for name in rows["name"]]
+    return rows.assign(
+        field_low=[found.low if found else math.nan for found in ranges],
+        field_high=[found.high if found else math.nan for found in ranges],
+        field_grades=[found.grades if found else "" for found in ranges],
+        field_sources=[found.sources if found else 0 for found in ranges],
+    )
 
 
 def overview_table(overview: pd.DataFrame, *, currency: str) -> str:
@@ -154,6 +175,8 @@ def overview_table(overview: pd.DataFrame, *, currency: str) -> str:
     '| measure | value | 80 % interval | n | quarter before |'
     """
     with_benchmark = bool(overview["benchmark"].notna().any())
+    with_field = "field_low" in overview
+    ranges = field_ranges()
     known, notes = [], []
     missing: dict[str, list[str]] = {}
     for row in overview.to_dict("records"):
@@ -169,9 +192,16 @@ def overview_table(overview: pd.DataFrame, *, currency: str) -> str:
         # the currency stands with the value; a second time it would push the table off the page
         interval = formats.span(row["low"], row["high"], unit, currency).removeprefix(f"{currency} ")
         cells = [label, value, interval, formats.count(row["n"]), previous]
-        known.append([*cells, benchmark] if with_benchmark else cells)
+        cells += [benchmark] if with_benchmark else []
+        found = ranges.get(str(row["name"]))
+        cells += [found.text(unit) if found else formats.MISSING] if with_field else []
+        known.append(cells)
     header = ["measure", "value", f"{formats.percent(LEVEL)} interval", "n", "quarter before"]
-    parts = [formats.table([*header, "benchmark"] if with_benchmark else header, known)]
+    header += ["benchmark"] if with_benchmark else []
+    header += ["the field reports"] if with_field else []
+    parts = [formats.table(header, known)]
+    if with_field:
+        parts.append(_FIELD_WORDS)
     if notes:
         parts.append("Notes:\n\n" + "\n".join(notes))
     if missing:

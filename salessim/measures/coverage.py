@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from salessim.crm.coverage import LeftCut, left_cut
 from salessim.errors import DataError, listed
-from salessim.periods import Quarter, quarter_of
+from salessim.measures.facts import facts_of
+from salessim.periods import Quarter
 
 if TYPE_CHECKING:
     from salessim.crm import Tables
@@ -22,7 +22,6 @@ __all__ = [
     "available_quarters",
     "check_quarter",
     "left_cut",
-    "quarter_labels",
 ]
 
 #: Notes on figures of a quarter that the export covers only in part begin with these words.
@@ -42,12 +41,7 @@ def available_quarters(tables: Tables) -> list[Quarter]:
     >>> quarters[0] < quarters[-1]
     True
     """
-    starts = tables.fiscal_year_starts_in_month
-    dates = [tables.opportunities["created"], tables.opportunities["closed"]]
-    if not tables.leads.empty:
-        dates.append(tables.leads["created"])
-    labels = {label for column in dates for label in quarter_labels(column, starts).dropna().unique()}
-    return sorted(Quarter.parse(label, fiscal_year_starts_in_month=starts) for label in labels)
+    return list(facts_of(tables).quarters)
 
 
 def check_quarter(tables: Tables, quarter: Quarter) -> Quarter:
@@ -74,21 +68,6 @@ def check_quarter(tables: Tables, quarter: Quarter) -> Quarter:
     if quarter not in quarters:
         raise DataError(f"the CRM export has no data for {quarter}; quarters with data: {listed(quarters)}")
     return quarter
-
-
-def quarter_labels(dates: pd.Series, starts_in_month: int) -> pd.Series:
-    """Label of the fiscal quarter of each date; NaN where the date is missing.
-
-    >>> quarter_labels(pd.to_datetime(pd.Series(["2026-07-01", None])), 7).tolist()
-    ['2027Q1', nan]
-    """
-    months = dates.dt.year * 12 + dates.dt.month - 1
-    labels: dict[float, str] = {}
-    for month in months.dropna().unique():
-        day = date(int(month) // 12, int(month) % 12 + 1, 1)
-        labels[month] = str(quarter_of(day, fiscal_year_starts_in_month=starts_in_month))
-    named: pd.Series = months.map(labels).astype(object)
-    return named
 
 
 def after(quarter: Quarter) -> pd.Timestamp:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
@@ -13,6 +14,7 @@ from salessim import formats
 from salessim.intervals import LEVEL, wilson
 from salessim.measures.coverage import INCOMPLETE
 from salessim.measures.entry import CLOSED, CREATED, CYCLE, WON, Estimator, Measure
+from salessim.measures.estimates import Floats
 from salessim.measures.selection import DEAL_CUTS, Selection, noted, without_value
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ def bookings_by_quarter(tables: Tables) -> pd.DataFrame:
     >>> bookings_by_quarter(read(example_crm())).columns.tolist()
     ['quarter', 'won_value', 'won_count', 'partial']
     """
-    select = Selection(tables, by="quarter")
+    select = Selection(tables, by=("quarter",))
     value, number = _won_value(select), select.counts(select.won)
     closed = select.counts(select.closed)["value"].to_numpy() > 0
     first = int(closed.argmax()) if closed.any() else len(closed)
-    labels = [str(label) for label in select.groups[first:]]
+    labels = [str(label) for label in select.labels["quarter"][first:]]
     return pd.DataFrame(
         {
             "quarter": labels,
@@ -49,8 +51,7 @@ def bookings_by_quarter(tables: Tables) -> pd.DataFrame:
 
 
 def _won_value(select: Selection) -> pd.DataFrame:
-    won = select.won.groupby("group")["amount"]
-    return select.facts(won.sum(), won.size())
+    return select.sums(select.won, select.won["amount"])
 
 
 def _new_against_expected(select: Selection) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def _new_against_expected(select: Selection) -> pd.DataFrame:
     expected = select.expected.get("new_opportunities", math.nan)
     if not expected > 0:
         return without_value(rows, "no expected number given (benchmark 'new_opportunities')")
-    if select.quarter is None and select.by is None:
+    if select.quarter is None and not select.by:
         return without_value(rows, "the expected number is per quarter; ask for a quarter or by quarter")
     return rows.assign(value=rows["value"] / expected, note=f"expected {formats.count(expected)} a quarter")
 
@@ -66,7 +67,7 @@ def _new_against_expected(select: Selection) -> pd.DataFrame:
 def _win_rate(select: Selection) -> pd.DataFrame:
     created = select.created
     rows = select.shares(created["status"].eq("won"), created["group"], of="opportunities created")
-    still_open = created[created["status"] == "open"].groupby("group").size()
+    still_open = select.totals(created[created["status"] == "open"])
     return noted(rows, still_open, f"{{}} of them still open ({INCOMPLETE}: the rate can still rise)")
 
 
@@ -76,26 +77,23 @@ def _win_rate_closed(select: Selection) -> pd.DataFrame:
 
 
 def _win_rate_by_value(select: Selection) -> pd.DataFrame:
-    closed = select.closed
     # a lost deal brought nothing; what it would have brought is known from its list price only
-    value = closed["amount"].fillna(closed["list_price"])
-    won_value = value.where(closed["status"] == "won", 0.0)
-    valued = closed.assign(value=value, squared=value**2, won_value=won_value)
-    sums = valued.dropna(subset=["value"]).groupby("group")[["value", "squared", "won_value"]].sum()
-    sums = sums.reindex(select.groups)
+    valued = select.closed[select.closed["value"].notna()]
+    value, is_won = valued["value"], valued["status"] == "won"
+    total, squares = select.totals(valued, value), select.totals(valued, value**2)
+    share = select.totals(valued, value.where(is_won, 0.0)) / total.where(total > 0)
     # Kish's effective number: a few large deals tell less than as many equal ones
-    n_effective = (sums["value"] ** 2 / sums["squared"]).fillna(0.0).to_numpy()
-    share = (sums["won_value"] / sums["value"]).to_numpy()
-    _, low, high = wilson(np.nan_to_num(share) * n_effective, n_effective)
-    lost = valued[valued["status"] == "lost"].groupby("group")["value"]
-    lost_unknown = lost.count() == 0
-    n = valued.dropna(subset=["value"]).groupby("group").size()
-    rows = select.result(share, n, low=low, high=high, of="deals closed with a value")
-    rows.loc[rows.index.isin(lost_unknown.index[lost_unknown]), ["value", "low", "high"]] = np.nan
+    n_effective = (total**2 / squares.where(squares > 0)).fillna(0.0)
+    _, low, high = wilson(share.fillna(0.0) * n_effective, n_effective)
+    lost = select.closed[select.closed["status"] == "lost"]
+    priced = select.totals(lost[lost["value"].notna()])
+    unpriced = select.totals(lost) - priced
+    lost_unknown = (priced == 0) & (unpriced > 0)
+    rows = select.result(share, select.totals(valued), low=low, high=high, of="deals closed with a value")
+    rows.loc[lost_unknown, ["value", "low", "high"]] = np.nan
     rows = noted(rows, lost_unknown.astype(int), "lost deals have no list price")
-    rows = noted(rows, lost.count(), "{} lost deal(s) valued at list price")
-    some_unknown = (lost.size() - lost.count()).where(~lost_unknown, 0)
-    return noted(rows, some_unknown, "{} lost deal(s) without a list price left out")
+    rows = noted(rows, priced, "{} lost deal(s) valued at list price")
+    return noted(rows, unpriced.where(~lost_unknown, 0), "{} lost deal(s) without a list price left out")
 
 
 def _cycle(statistic: Literal["mean", "median"], *, won_only: bool = False) -> Estimator:
@@ -103,7 +101,7 @@ def _cycle(statistic: Literal["mean", "median"], *, won_only: bool = False) -> E
         deals, of = (select.won, "deals won") if won_only else (select.closed, "deals closed")
         take = select.means if statistic == "mean" else select.medians
         rows = take(deals["cycle_days"], deals["group"], of=f"{of} with a date of first contact")
-        undated = deals["created"].isna().groupby(deals["group"]).sum()
+        undated = select.totals(deals[deals["created"].isna()])
         return noted(rows, undated, "{} deal(s) without a date of first contact left out")
 
     return estimate
@@ -120,35 +118,35 @@ def deal_size(statistic: Literal["mean", "median"]) -> Estimator:
 
 
 def _deal_size_by_segment(select: Selection) -> pd.DataFrame:
-    deals = select.tables.opportunities
+    deals = select.facts.deals
     ever_won = deals[(deals["status"] == "won") & deals["amount"].notna()]
-    mix = ever_won["segment"].value_counts(normalize=True)
-    cells = select.won.groupby(["group", "segment"])["amount"].agg(["mean", "var", "count"])
-    cells = cells[cells["count"] > 0].reset_index()
-    weight = cells["segment"].map(mix).astype(float)
-    weight = weight / weight.groupby(cells["group"]).transform("sum")
-    spread = weight**2 * cells["var"] / cells["count"]
-    sums = pd.DataFrame(
-        {
-            "group": cells["group"],
-            "mean": weight * cells["mean"],
-            "spread": spread,
-            "freedom": spread**2 / (cells["count"] - 1),
-            "n": cells["count"],
-        }
-    )
-    found = sums.groupby("group").sum().reindex(select.groups)
-    # the spread within a segment with a single win is unknown, and so is the interval
-    unknown = spread.isna().groupby(cells["group"]).any().reindex(select.groups, fill_value=True)
-    found["spread"] = found["spread"].mask(unknown)
-    mean = found["mean"].to_numpy(dtype=float)
+    segments = len(select.facts.cut("segment").labels)
+    mix = np.bincount(select.codes("segment", ever_won), minlength=segments) / max(len(ever_won), 1)
+    won = select.won[select.won["amount"].notna()]
+    cell = won["group"].to_numpy() * segments + select.codes("segment", won)
+    cells = won["amount"].groupby(cell).agg(["mean", "var", "count"])
+    group, segment = cells.index.to_numpy() // segments, cells.index.to_numpy() % segments
+
+    def total(values: npt.ArrayLike) -> Floats:
+        weights = np.asarray(values, dtype=float)
+        return np.bincount(group, weights=weights, minlength=len(select.groups)).astype(float)
+
+    count = cells["count"].to_numpy(float)
+    weight = mix[segment] / total(mix[segment])[group]
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = found["spread"].to_numpy(dtype=float) ** 2 / found["freedom"].to_numpy(dtype=float)
-    half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(found["spread"].to_numpy(dtype=float))
-    rows = select.result(mean, found["n"], low=mean - half, high=mean + half, of="deals won")
-    missing = (len(mix) - cells.groupby("group").size()).reindex(select.groups).where(rows["n"] > 0, 0)
+        spread = weight**2 * cells["var"].to_numpy() / count
+        mean = np.where(total(count) > 0, total(weight * cells["mean"]), np.nan)
+        # Welch and Satterthwaite; the spread within a segment with one win is unknown, and so is the interval
+        variance = total(spread)
+        freedom = variance**2 / total(spread**2 / (count - 1))
+        half = special.stdtrit(freedom, 0.5 + LEVEL / 2) * np.sqrt(variance)
+    rows = select.result(
+        mean, total(count), low=np.maximum(mean - half, 0.0), high=mean + half, of="deals won"
+    )
+    filled = int((mix > 0).sum())
+    missing = pd.Series(filled - total(np.ones(len(cells))), index=select.groups).where(rows["n"] > 0, 0)
     rows = noted(rows, missing, "{} segment(s) without a win left out")
-    if len(mix) == 1:
+    if filled == 1:
         rows = noted(rows, rows["n"], "one segment only: the same as the average deal size")
     return rows
 
@@ -170,10 +168,7 @@ DEALS = (
         label="Deals won",
         unit="count",
         better="higher",
-        definition=(
-            "Number of deals won in the period, by closing date; by source these are the closed "
-            "opportunities per source [A7]."
-        ),
+        definition="Number of deals won in the period, by closing date [A7].",
         needs=CLOSED,
         cuts=DEAL_CUTS,
         estimator=lambda select: select.counts(select.won),
@@ -187,6 +182,19 @@ DEALS = (
         needs=CLOSED,
         cuts=DEAL_CUTS,
         estimator=lambda select: select.counts(select.closed[select.closed["status"] == "lost"]),
+    ),
+    Measure(
+        name="closed_count",
+        label="Deals closed",
+        unit="count",
+        better="higher",
+        definition=(
+            "Number of deals won or lost in the period, by closing date; by source these are the closed "
+            "opportunities per source [A7]."
+        ),
+        needs=CLOSED,
+        cuts=DEAL_CUTS,
+        estimator=lambda select: select.counts(select.closed),
     ),
     Measure(
         name="new_opportunities",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 
+from salessim.crm.canonical import NO_SEGMENTS
 from salessim.errors import listed
 from salessim.measures.coverage import INCOMPLETE
-from salessim.measures.selection import NOT_STATED, Selection, joined
+from salessim.measures.selection import NOT_STATED, PERIODS, Selection, joined
+from salessim.periods import quarter_of
 
 if TYPE_CHECKING:
-    from salessim.crm import Tables
+    pass
 
 __all__ = [
     "CLOSED",
@@ -46,6 +50,7 @@ _MISSING_WORDS = {
     "opportunities.segment": "segments",
     "opportunities.rep": "reps",
     "opportunities.stage": "stages",
+    "opportunities.expected_close": "expected closing dates",
     "stage_history.stage": "stage history",
     "leads.segment": "segments of leads",
     "leads.rep": "reps of leads",
@@ -89,33 +94,39 @@ class Measure:
         """One row per group with the notes that the period brings, or one row with the reason for none."""
         missing = self.why_not(select)
         if missing:
-            groups = [NOT_STATED] if select.by else ["all"]
-            row = {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0, "note": missing}
-            return pd.DataFrame([row], index=pd.Index(groups, dtype=object))
+            row: dict[str, object] = dict.fromkeys(select.by, NOT_STATED)
+            row |= {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0, "note": missing}
+            return pd.DataFrame([row])
         rows = self.estimator(select)
-        rows = rows[(rows.index != NOT_STATED) | (rows["n"] > 0)]
-        one_segment = select.by == "segment" and list(rows.index) == ["all"]
-        unsplit = "the export has no segments" if one_segment else ""
-        notes = [
-            joined(self.period_note(select, str(group)), unsplit, note)
-            for group, note in rows["note"].items()
-        ]
-        return rows.assign(note=notes)
+        kept = rows["n"].to_numpy() > 0
+        if len(select.by) < 2:
+            kept |= ~(select.labels == NOT_STATED).any(axis=1).to_numpy()
+        order = select.in_order(np.flatnonzero(kept))
+        rows, labels = rows.take(order), select.labels_of(order)
+        unsplit = "segment" in select.by and set(labels["segment"]) == {NO_SEGMENTS}
+        before = "the export has no segments" if unsplit else ""
+        if select.by_period:
+            period = next(name for name in select.by if name in PERIODS)
+            told = {label: self.period_note(select, last) for label, _, last in select.spans}
+            openings = [joined(told[label], before) for label in labels[period]]
+        else:
+            openings = [joined(self.period_note(select), before)] * len(rows)
+        notes = [joined(opening, note) for opening, note in zip(openings, rows["note"], strict=True)]
+        found = rows.assign(note=pd.Series(notes, index=rows.index, dtype=object))
+        return pd.concat([labels, found], axis="columns").reset_index(drop=True)
 
     def why_not(self, select: Selection) -> str:
         """Why the tables do not allow the measure; empty when they do."""
-        by = select.by
-        needs = list(self.needs)
-        if by is not None and by in self.cuts and by != "quarter":
-            needs.append(f"{self._holder(by)}.{by}")
-        for need in needs:
-            if not _holds(select.tables, need):
+        splits = [by for by in select.by if by in self.cuts and by not in PERIODS]
+        for need in (*self.needs, *(f"{self._holder(by)}.{by}" for by in splits)):
+            if not select.facts.holds(need):
                 return f"the export has no {_MISSING_WORDS[need]}"
-        if by is None or by in self.cuts:
-            return ""
-        if by == "quarter" and self.time == "as_of":
-            return f"open deals are known only as of {select.tables.as_of}"
-        return f"{self.label} is not split by {by}; it is by {listed(self.cuts)}"
+        for by in select.by:
+            if by in PERIODS and self.time == "as_of":
+                return f"open deals are known only as of {select.tables.as_of}"
+            if by not in self.cuts:
+                return f"{self.label} is not split by {by}; it is by {listed(self.cuts)}"
+        return ""
 
     def _holder(self, by: str) -> str:
         """The table that holds what the measure is split by."""
@@ -125,12 +136,22 @@ class Measure:
             return "stage_history"
         return "leads" if "leads" in self.needs else "opportunities"
 
-    def period_note(self, select: Selection, group: str) -> str:
-        """What a reader must know of the period of a row: not over, cut off, or not the day of the export."""
+    def period_note(self, select: Selection, last_day: date | None = None) -> str:
+        """What a reader must know of the period of a row: not over, cut off, or not the day of the export.
+
+        ``last_day`` is that of the row's period, where the answer is split by period.
+        """
         if self.time == "as_of":
             other = select.quarter is not None and select.quarter != select.now
             return f"open deals are those of {select.tables.as_of}, not of {select.quarter}" if other else ""
-        quarter = select.parse(group) if select.by == "quarter" else select.quarter
+        quarter = select.quarter
+        if last_day is not None:
+            month = select.tables.fiscal_year_starts_in_month
+            quarter = quarter_of(last_day, fiscal_year_starts_in_month=month)
+            if "month" in select.by and not select.has_ended(last_day):
+                return f"{INCOMPLETE}: {last_day:%Y-%m} was not over on {select.tables.as_of}"
+            if "month" in select.by and not select.is_over(quarter):
+                return ""
         # an export is cut off by the closes of its deals; its leads are all there
         cut_off = select.cut.cut and "leads" not in self.needs
         if quarter is not None and not select.is_over(quarter):
@@ -143,9 +164,3 @@ class Measure:
             begins = select.cut.first_complete_quarter
             return f"includes deals from before {begins}, where the export is cut off"
         return ""
-
-
-def _holds(tables: Tables, need: str) -> bool:
-    table, _, column = need.partition(".")
-    frame: pd.DataFrame = getattr(tables, table)
-    return not frame.empty and (not column or bool(frame[column].notna().any()))

@@ -2,86 +2,107 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import pandas as pd
 
 from salessim.measures.coverage import INCOMPLETE
 from salessim.measures.entry import Estimator, Measure
+from salessim.measures.facts import Facts
 from salessim.measures.selection import DEAL_CUTS, LEAD_CUTS, Selection, noted
 
-if TYPE_CHECKING:
-    from salessim.crm import Tables
+__all__ = ["FUNNEL", "reached", "won_amount", "young"]
 
-__all__ = ["FUNNEL"]
+#: A conversion is said to be unfinished where more than this share has neither moved on nor been lost.
+_MOST_UNSETTLED = 0.05
 
 
 def _lead_count(column: str) -> Estimator:
     return lambda select: select.counts(select.leads(column))
 
 
-def _reached(tables: Tables, leads: pd.DataFrame, step: str) -> tuple[pd.Series, pd.Series]:
-    """Which leads have reached a step (mql, sql, opportunity, won) so far, and on which day."""
+def reached(facts: Facts, leads: pd.DataFrame, step: str) -> tuple[pd.Series, pd.Series]:
+    """Which leads have reached a step (mql, sql, opportunity, won) so far, and when (NaT: not known)."""
     if step in ("mql", "sql"):
         return leads[step].notna(), leads[step]
-    deals = tables.opportunities.set_index("opportunity_id")
+    deal, known = leads["deal"].to_numpy(), leads["deal"].to_numpy() >= 0
+    column = "created" if step == "opportunity" else "closed"
+    days = np.full(len(leads), np.datetime64("NaT"), dtype="datetime64[ns]")
+    days[known] = facts.deals[column].to_numpy()[deal[known]]
     if step == "opportunity":
-        return leads["opportunity_id"].notna(), leads["opportunity_id"].map(deals["created"])
-    won = deals[deals["status"] == "won"]
-    return leads["opportunity_id"].isin(won.index), leads["opportunity_id"].map(won["closed"])
+        return leads["linked"], pd.Series(days, index=leads.index)
+    won = np.zeros(len(leads), dtype=bool)
+    won[known] = (facts.deals["status"] == "won").to_numpy()[deal[known]]
+    return pd.Series(won, index=leads.index), pd.Series(days, index=leads.index).where(won)
+
+
+def young(facts: Facts, leads: pd.DataFrame, column: str, step: str) -> pd.Series:
+    """Which leads have not reached a step, and are younger than one in twenty was when it did."""
+    everyone = facts.leads
+    waits = (reached(facts, everyone, step)[1] - everyone[column]).quantile(0.95)
+    age = pd.Timestamp(facts.tables.as_of) - leads[column]
+    still: pd.Series = ~reached(facts, leads, step)[0] & (age < waits)
+    return still
 
 
 def _young_leads(
     rows: pd.DataFrame, select: Selection, leads: pd.DataFrame, column: str, step: str
 ) -> pd.DataFrame:
-    """Note how many leads have not reached a step, and are younger than one in twenty was when it did."""
-    everyone = select.tables.leads
-    waits = (_reached(select.tables, everyone, step)[1] - everyone[column]).quantile(0.95)
-    age = pd.Timestamp(select.tables.as_of) - leads[column]
-    young = leads[~_reached(select.tables, leads, step)[0] & (age < waits)]
-    return noted(
-        rows, young.groupby("group").size(), f"{{}} of them are young and can still move on ({INCOMPLETE})"
-    )
+    still = leads[young(select.facts, leads, column, step)]
+    return noted(rows, select.totals(still), f"{{}} of them are young and can still move on ({INCOMPLETE})")
 
 
 def _lead_share(column: str, step: str, *, of: str) -> Estimator:
     def estimate(select: Selection) -> pd.DataFrame:
         leads = select.leads(column)
-        rows = select.shares(_reached(select.tables, leads, step)[0], leads["group"], of=of)
+        rows = select.shares(reached(select.facts, leads, step)[0], leads["group"], of=of)
         return _young_leads(rows, select, leads, column, step)
 
     return estimate
 
 
+def won_amount(facts: Facts, leads: pd.DataFrame) -> pd.Series:
+    """What each lead has brought so far, in the currency of the tables; 0 where nothing was won."""
+    # the last entry stands for a lead without a deal
+    amount = np.append(facts.deals["amount"].to_numpy(), 0.0)[leads["deal"].to_numpy()]
+    won = reached(facts, leads, "won")[0].to_numpy()
+    return pd.Series(np.where(won, np.nan_to_num(amount), 0.0), index=leads.index)
+
+
 def _value_per_lead(select: Selection) -> pd.DataFrame:
     leads = select.leads("created")
-    deals = select.tables.opportunities
-    booked = deals[deals["status"] == "won"].set_index("opportunity_id")["amount"]
-    amount = leads["opportunity_id"].map(booked).astype(float).fillna(0.0)
-    rows = select.means(amount, leads["group"], of="leads created")
+    rows = select.means(won_amount(select.facts, leads), leads["group"], of="leads created")
     return _young_leads(rows, select, leads, "created", "won")
 
 
 def _stage_conversion(select: Selection) -> pd.DataFrame:
-    visits = select.visits
-    entered = select.dated(visits[visits["first"]], "entered")
-    ended = entered[~entered["undecided"]]
-    rows = select.shares(ended["moved_on"], ended["group"], of="deals that left the stage")
-    there = entered[entered["undecided"]].groupby("group").size()
-    return noted(rows, there, "{} deal(s) still in the stage not counted")
+    times = select.times(select.facts.passages)
+    share, low, high = times.moved_on()
+    rows = select.result(share, times.exits(), low=low, high=high, of="deals that left the stage")
+    unsettled = pd.Series(np.round(100 * times.still_there()), index=select.groups)
+    unsettled = unsettled.where((unsettled > 100 * _MOST_UNSETTLED) & (rows["n"] > 0), 0)
+    return noted(
+        rows, unsettled, "{} % neither moved on nor were lost at the highest age seen: a lower bound"
+    )
 
 
 def _stage_days(select: Selection) -> pd.DataFrame:
-    visits = select.visits
-    ended = select.dated(visits, "left")
-    days = (ended["left"] - ended["entered"]).dt.days.astype(float)
-    rows = select.medians(days.where(days >= 0), ended["group"], of="stays that ended")
-    reversed_dates = (days < 0).groupby(ended["group"]).sum()
-    rows = noted(rows, reversed_dates, "{} stay(s) that end before they begin left out")
-    staying = visits[visits["left"].isna() & (visits["status"] == "open")]
-    if select.by == "quarter":  # who is still there has left in no quarter
-        return rows
-    return noted(rows, select.group(staying).value_counts(), "{} deal(s) still in the stage not counted")
+    stays = select.facts.stays
+    reversed_dates = stays["end_day"] < stays["entered_day"]
+    times = select.times(stays[~reversed_dates])
+    median, low, high = times.quantile(0.5)
+    rows = select.result(median, times.exits(), low=low, high=high, of="stays that ended")
+    waiting = (np.isnan(median) & (times.exits() > 0)).astype(int)
+    rows = noted(rows, pd.Series(waiting, index=select.groups), "fewer than half have left yet")
+    wrong = stays[reversed_dates]
+    ends = pd.Series(wrong["end_day"].to_numpy("datetime64[D]").astype("datetime64[ns]"), index=wrong.index)
+    wrong, ends = wrong[select.in_period(ends)], ends[select.in_period(ends)]
+    group = select.group(
+        "opportunities", wrong["deal"].to_numpy(), dates=ends, stages=wrong["stage"].to_numpy()
+    )
+    counted = np.bincount(group[group >= 0], minlength=len(select.groups))
+    return noted(
+        rows, pd.Series(counted, index=select.groups), "{} stay(s) that end before they begin left out"
+    )
 
 
 #: Entries of the catalogue.
@@ -153,6 +174,18 @@ FUNNEL = (
         estimator=_lead_share("sql", "opportunity", of="SQL"),
     ),
     Measure(
+        name="lead_to_opportunity",
+        label="Lead to opportunity",
+        unit="share",
+        better="higher",
+        definition=(
+            "Of the leads created in the period, the share that has become an opportunity so far [A7]."
+        ),
+        needs=("leads", "leads.opportunity_id"),
+        cuts=LEAD_CUTS,
+        estimator=_lead_share("created", "opportunity", of="leads created"),
+    ),
+    Measure(
         name="lead_to_won",
         label="Lead to deal won",
         unit="share",
@@ -183,8 +216,9 @@ FUNNEL = (
         unit="share",
         better="higher",
         definition=(
-            "Of the deals that entered a stage in the period and have left it, the share that moved on to a "
-            "later stage or was won; deals still in the stage are not counted [A7]."
+            "Chance that a deal in a stage moves on to a later one or is won, not lost, at the pace of the "
+            "period (Aalen-Johansen): deals still in the stage count as long as they were seen, and what "
+            "never settles has not moved on. Each deal passes a stage once; who skips one has passed it [A7]."
         ),
         needs=("stage_history",),
         cuts=(*DEAL_CUTS, "stage"),
@@ -195,7 +229,11 @@ FUNNEL = (
         label="Median days in stage",
         unit="days",
         better="lower",
-        definition="Half of the stays in a stage that ended in the period were at most this long [A8].",
+        definition=(
+            "Half of the stays in a stage are at most this long at the pace of the period (Kaplan-Meier): "
+            "deals still in the stage count as long as they were seen. Each return to a stage is a stay of "
+            "its own [A8]."
+        ),
         needs=("stage_history",),
         cuts=(*DEAL_CUTS, "stage"),
         estimator=_stage_days,
