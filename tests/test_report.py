@@ -68,6 +68,9 @@ def test_the_example_has_its_chapters_and_the_book(example_report: Path) -> None
         "04-capacity",
         "05-structures",
         "06-pay-plan",
+        "07-data-quality",
+        "08-calibration",
+        "09-requalification",
     )
     chapters = {f"notebooks/{name}.html" for name in names_of}
     book = {f"playbook/{path.stem}.html" for path in (ROOT / "playbook").glob("*.md")}
@@ -78,7 +81,7 @@ def test_the_example_has_its_chapters_and_the_book(example_report: Path) -> None
 def test_every_page_says_where_its_figures_come_from(example_report: Path) -> None:
     provenance = json.loads((example_report / "provenance.json").read_text(encoding="utf-8"))
     fingerprints = [file["sha256"][:12] for file in provenance["data_files"]]
-    assert len(fingerprints) == 6
+    assert len(fingerprints) == 7
     for page in content_pages(example_report):
         text = words(page)
         assert "Where the figures come from" in text
