@@ -139,7 +139,7 @@ def test_charts_state_their_finding(report: Briefing, check: PosteriorCheck) -> 
     moving = evidence.demand.assign(pattern=np.linspace(0.8, 1.2, len(evidence.demand)))
     assert "season and growth that are used" in str(charts.demand_by_quarter(moving).get_label())
     sizes = str(charts.deal_sizes(briefing.deal_size_curves(report)).get_label())
-    assert sizes.startswith("The laws of deal sizes lie within")
+    assert sizes.startswith("The curves of deal sizes that are used lie within")
     ramp = pd.DataFrame(
         {"month": [1, 2, 3], "newcomers": [3, 3, 2], "share": [0.2, 0.5, 1.0], "low": [0.1, 0.3, 0.6],
          "high": [0.4, 0.8, 1.5]}

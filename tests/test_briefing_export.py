@@ -76,6 +76,8 @@ def test_the_command_line_goes_before_the_file(client: Path) -> None:
 def test_an_earlier_day_takes_the_export_back(client: Path) -> None:
     tables = read_export(str(client / "crm.yaml"), as_of="2026-02-28")
     assert tables.opportunities["status"].tolist() == ["won", "open"]
+    with pytest.raises(ParameterError, match="no export is named"):
+        read_export("")
     with pytest.raises(ParameterError, match="as_of is 'today'"):
         read_export(str(client / "crm.yaml"), as_of="today")
 

@@ -40,7 +40,7 @@ def test_a_bottleneck_is_named_with_its_cost_or_a_lever(example: Briefing) -> No
     text = briefing.bottleneck_finding(past)
     assert f"is *{found.stage}***" in text
     assert f"would book {past.money(found.gain.value)} more" in text
-    assert f"| {found.stage} |" in briefing.stage_gaps_table(past)
+    assert f"| {found.stage}: " in briefing.stage_gaps_table(past)
 
 
 def test_stages_cohorts_and_concentration_are_tables(example: Briefing) -> None:
@@ -49,7 +49,7 @@ def test_stages_cohorts_and_concentration_are_tables(example: Briefing) -> None:
     assert "| closing deal | 358 | 146 | 19 |" in stages
     cohorts = briefing.cohorts_table(example)
     assert "| settled |" in cohorts
-    assert cohorts.count("| 2026Q2 |") == 4
+    assert cohorts.count("| 2026Q2 ") == 4
     largest = briefing.deal_concentration(example)
     shares = largest[largest["which"] == "open"]["share"]
     row = measures.measure("open_five_largest_deals_share", example.tables).iloc[0]
@@ -64,13 +64,13 @@ def test_slipped_and_dead_deals_are_counted_and_listed(example: Briefing) -> Non
     found = measures.slipped_deals(example.tables)
     assert f"({len(found)} of " in slipped
     assert f"| {found['opportunity_id'].iloc[0]} |" in slipped
-    assert "older than any deal that closed took: " in briefing.dead_pipeline_finding(example)
+    assert "older than any deal that closed took (" in briefing.dead_pipeline_finding(example)
 
 
 def test_own_norms_and_the_field_stand_beside_the_figures(example: Briefing) -> None:
     plain = briefing.benchmarks_table(example)
     assert plain.splitlines()[0] == "| measure | 2026Q2 | the field reports |"
-    assert "| 33.0 % | share of reps at quota in the first half of 2023 | 2023 | P |" in plain
+    assert "| 33.0 % | share of reps at quota in the first half of 2023 | Lightspeed, 2023 sales" in plain
     own = briefing.benchmarks_table(example, benchmarks="win_rate=0.25; sales_cycle_days = 60;")
     assert "| 25.0 % | 15.0 % to 30.0 % (3 sources, S, W) |" in own
     assert "| Average sales cycle |" in own
@@ -83,7 +83,7 @@ def test_own_norms_and_the_field_stand_beside_the_figures(example: Briefing) -> 
 def test_an_export_without_history_leads_or_dates_is_told_in_sentences(maven: Briefing) -> None:
     assert briefing.stage_times_table(maven).startswith("The export has no stage history")
     assert briefing.bottleneck_finding(maven).endswith("the export has no stage history.")
-    assert briefing.stage_gaps_table(maven) == ""
+    assert briefing.stage_gaps_table(maven).startswith("There are no stages to compare")
     assert briefing.cohorts_table(maven) == "The export has no leads."
     assert "no expected closing dates" in briefing.slipped_deals_text(maven)
     assert "530 of 2,409 dated open deals (22 %" in briefing.dead_pipeline_finding(maven)

@@ -66,10 +66,11 @@ def test_findings_answer_first(small: Tables) -> None:
     text = briefing.quality_findings(small, quarter="2026Q1")
     first, *_ = text.splitlines()
     assert first.startswith(
-        "- **Bookings can be trusted: 0.0 % of EUR 4,000 rests on suspicious rows; the open"
+        "- **Bookings can be trusted: nothing of EUR 4,000 rests on suspicious rows; the open"
     )
     assert "the open pipeline cannot be trusted as it stands: 80 % of EUR 10k" in first
     assert "**5 of 7 records are kept**; 2 are rejected" in text
+    assert "among them a deal that is in no figure, at the average deal worth about EUR 2,000" in text
     assert "1. *open deal without an account* (2 rows, about EUR 8,000)" in text
     assert "no stage history" in text
 
@@ -113,7 +114,7 @@ def test_contracts_by_source_and_rep(example: CheckedExport) -> None:
     ax = charts.contracts_by_group(by_source, group_label="source")
     assert ax.get_label().startswith(f"{mql['position'].notna().mean():.0%}".replace("%", " %"))
     table = briefing.contracts_table(example.tables, contracts=contracts)
-    assert f"rep {mql['rep'].dropna().iloc[0]}" in table
+    assert f"| {mql['rep'].dropna().iloc[0]}" in table
     assert "SQL" not in table
 
 

@@ -215,6 +215,9 @@ def test_evidence_of_an_export_becomes_levels_and_late_evidence_does_not_count()
     assert len(frame) == (deals["status"] != "open").sum()
     assert frame.loc[first, ["pain", "fit"]].tolist() == [EVIDENCED, NOT_EVIDENCED]
     assert frame.loc[second, ["pain", "fit"]].tolist() == [NOT_EVIDENCED, EVIDENCED]
+    said_no = evidence.assign(evidence=[None, "given", "given", "given"], noted=pd.NaT)
+    frame = criteria_from_tables(dataclasses.replace(tables, evidence=said_no)).set_index("opportunity_id")
+    assert frame.loc[[first, second], "pain"].tolist() == [NOT_EVIDENCED, EVIDENCED]
 
 
 @pytest.mark.parametrize(

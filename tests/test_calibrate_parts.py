@@ -12,13 +12,14 @@ import pytest
 from benchmarks.calibration import steady_company, tables_of
 from salessim.calibrate import Calibration, calibrate, forecast_with_doubt, posterior_check
 from salessim.calibrate.censored import Passage, ending_of
+from salessim.calibrate.check import _foreseen, _placed
 from salessim.calibrate.demand import STEADY
 from salessim.calibrate.estimates import Notes, weighted_fit
 from salessim.calibrate.sizes import deal_size_of
 from salessim.calibrate.team import skill_of
 from salessim.crm import Tables, as_seen_on
 from salessim.engine import simulate, weekly_leads
-from salessim.errors import ParameterError
+from salessim.errors import DataError, ParameterError
 from salessim.model import Calendar, Market, Ramp, Rep, Role, Scenario, Seasonality, Source
 
 
@@ -51,6 +52,18 @@ def seasonal(**pattern: object) -> Scenario:
 def plain() -> tuple[Tables, Calibration]:
     tables = tables_of(company(market=Market(shock_cv=0.1, skill_cv=0.0)), seed=5)
     return tables, calibrate(tables)
+
+
+def test_a_rep_who_left_before_he_came_is_refused(plain: tuple[Tables, Calibration]) -> None:
+    reps = plain[0].reps.assign(start=pd.Timestamp("2025-06-01"), end=pd.Timestamp("2024-06-01"))
+    with pytest.raises(DataError, match="rep 'rep 0': end 2024-06-01 is before start 2025-06-01"):
+        calibrate(replace(plain[0], reps=reps))
+
+
+def test_a_team_that_is_gone_is_said_to_be_gone(plain: tuple[Tables, Calibration]) -> None:
+    reps = plain[0].reps.assign(end=pd.Timestamp("2024-12-31"))
+    with pytest.raises(DataError, match="no rep is left who creates deals today"):
+        calibrate(replace(plain[0], reps=reps))
 
 
 # --- demand ------------------------------------------------------------------------------------------------
@@ -257,6 +270,15 @@ def test_a_lognormal_law_is_kept_or_refused_by_the_stated_test() -> None:
     assert np.isnan(deal_size_of("c", np.full(40, 900.0), Notes()).spread) or lognormal.spread > 0
 
 
+def test_a_mean_that_rests_on_a_few_deals_is_called_unsure() -> None:
+    notes = Notes()
+    deal_size_of("SMB", np.array([1_000.0] * 38 + [1_500.0, 90_000.0]), notes)
+    assert "the largest of 40 won deals makes 69.5 % of their value" in notes.warnings[0]
+    notes = Notes()
+    deal_size_of("SMB", np.array([1_000.0] * 20 + [1_500.0] * 20), notes)
+    assert not notes.warnings
+
+
 def test_the_interval_of_a_cv_from_observed_amounts_holds_it() -> None:
     """Amounts from a law that is not lognormal: the jackknife interval holds the true cv in about 80 %."""
     random = np.random.default_rng(4)
@@ -431,6 +453,25 @@ def test_who_has_left_since_is_in_the_past(plain: tuple[Tables, Calibration]) ->
     rows = check.quarters[(check.quarters["measure"] == "new opportunities")]
     medians = rows[rows["view"] == "in-sample"].set_index("quarter")["p50"]
     assert medians["2025Q2"] == pytest.approx(1.5 * medians["2025Q4"], rel=0.05)
+
+
+def test_the_back_test_does_not_know_who_will_leave_or_come(plain: tuple[Tables, Calibration]) -> None:
+    tables = plain[0]
+    asked = Calendar(first_quarter="2025Q4", quarters=1).periods()[0]
+    seen = as_seen_on(tables, asked.shift(-1).end)
+    new = tables.reps.iloc[:1].assign(rep="rep new", start=pd.Timestamp("2025-11-03"))
+    leaving = tables.reps.assign(end=pd.Timestamp("2025-10-15"))
+    later = replace(seen, reps=pd.concat([leaving, new], ignore_index=True))
+    foreseen = _foreseen(later, asked, None)
+    assert foreseen == _foreseen(seen, asked, None)
+
+
+def test_quarters_with_nothing_won_count_half_as_ties(plain: tuple[Tables, Calibration]) -> None:
+    scenario = plain[1].scenario
+    nothing = tuple(part.model_copy(update={"sources": ()}) for part in scenario.segments)
+    idle = scenario.model_copy(update={"segments": nothing, "pipeline": ()})
+    period = scenario.calendar.first_quarter
+    assert _placed(idle, 0.0, period, "bookings")[-2:] == [0.5, True]
 
 
 def test_quarters_without_a_past_have_no_back_test(plain: tuple[Tables, Calibration]) -> None:

@@ -786,6 +786,29 @@ def test_bottleneck_is_the_stage_furthest_behind_its_norm_beyond_luck() -> None:
         measures.bottleneck(tables, norms={"hot": StageNorm()})
 
 
+def test_the_worst_of_many_stages_is_beyond_luck_only_where_luck_seldom_makes_it_so() -> None:
+    """26 of 60 move on where 52 % should: outside the 80 % interval of one figure, but not of the worst of
+    many."""
+    visits = [(i, "cold", "2026-01-02") for i in range(60)] + [(i, "warm", "2026-01-12") for i in range(26)]
+    tables = export([lost("2026-02-01")] * 60, history=history_of(*visits))
+    alone = {"cold": StageNorm(conversion=0.52)}
+    assert measures.bottleneck(tables, norms=alone).beyond_luck
+    beside = alone | {"warm": StageNorm(conversion=0.0, median_days=90)}
+    found = measures.bottleneck(tables, norms=beside | {"cold": StageNorm(conversion=0.52, median_days=90)})
+    assert (found.stage, found.beyond_luck) == ("cold", False)
+
+
+def test_where_nobody_ever_moved_on_the_bottleneck_has_no_cost() -> None:
+    visits = history_of(*[(i, "cold", "2026-01-02") for i in range(9)])
+    deals = [won("2026-02-01"), *[lost("2026-02-01")] * 9]
+    history = [
+        dict(visit, opportunity_id=f"O{int(str(visit['opportunity_id'])[1:]) + 1}") for visit in visits
+    ]
+    found = measures.bottleneck(export(deals, history=history), norms={"cold": StageNorm(conversion=0.5)})
+    assert (found.stage, found.estimate.value) == ("cold", 0.0)
+    assert math.isnan(found.gain.value)
+
+
 def test_bottleneck_of_few_deals_says_that_it_may_be_luck_and_without_history_says_so() -> None:
     visits = history_of((0, "cold", "2026-01-02"), (1, "cold", "2026-01-02"), (1, "warm", "2026-01-12"))
     tables = export([lost("2026-02-01"), lost("2026-03-01")], history=visits)

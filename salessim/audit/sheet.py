@@ -97,6 +97,10 @@ def read_evidence_sheet(path: str | Path) -> EvidenceSheet:
     >>> sheet.cells[["criterion", "evidence"]].values.tolist(), sheet.dates["purchase date"]["O1"].day
     ([['pain', 'failed audit'], ['fit', None]], 1)
     """
+    if not Path(path).exists():
+        raise DataError(
+            f"'{path}' does not exist; give the audit sheet (.xlsx, .csv) that the team filled in"
+        )
     export = open_export(path)
     table = _table(export)
     raw = _all_columns(export, table)

@@ -37,6 +37,8 @@ SELDOM = 0.05
 #: Segments whose deal sizes are drawn, those with most won value first.
 MOST_SEGMENTS = 4
 WEEKS_PER_MONTH = 52 / 12
+#: What the two views of the past are called.
+_VIEWS = {"back-test": "back-test", "in-sample": "in hindsight"}
 #: Units that are written as percent.
 PERCENT = ("share", "cv", "share per year")
 
@@ -120,8 +122,8 @@ def _verdict(briefing: Briefing, check: PosteriorCheck) -> list[str]:
         f"{held} of {tested} (in the long run that could be {could_be}; {level} are meant).{few}"
     ]
     if known["quarters"]:
-        told = f"{known['held']:.0f} of the {_quarters(known['quarters'])}"
-        lines.append(f"Made from the whole history, it tells {told} in it.")
+        told = f"{known['held']:.0f} of {_quarters(known['quarters'])}"
+        lines.append(f"In hindsight, made from the whole history, its range holds {told}.")
     tried = check.quarters
     missed = tried[(tried["view"] == "back-test") & (tried["measure"] == "bookings") & ~tried["inside"]]
     if len(missed):
@@ -179,7 +181,7 @@ def check_table(briefing: Briefing, check: PosteriorCheck) -> str:
     """How often the range held by measure, and where each quarter fell (Markdown)."""
     coverage = [
         [
-            row["measure"], row["view"], f"{row['held']} of {row['quarters']}",
+            row["measure"], _VIEWS[row["view"]], f"{row['held']} of {row['quarters']}",
             formats.percent(row["share"]), formats.span(row["low"], row["high"], "share"),
         ]
         for row in check.coverage().to_dict("records")
@@ -200,16 +202,16 @@ def check_table(briefing: Briefing, check: PosteriorCheck) -> str:
         for measure in measures:
             number = actual[quarter, measure]
             cells.append(briefing.money(number) if measure == "bookings" else formats.count(number))
-            cells += [
-                _place(places.get((quarter, measure, view), math.nan)) for view in ("back-test", "in-sample")
-            ]
+            cells.append(
+                " · ".join(_place(places.get((quarter, measure, view), math.nan)) for view in _VIEWS)
+            )
         rows.append(cells)
     header = ["quarter"]
     for measure in measures:
-        header += [measure, "back-test", "in-sample"]
+        header += [measure, "fell at"]
     text = (
-        f"{held}\n\nWhere the actual figures fell (10 % means: in one of ten cases it would have been less):"
-        f"\n\n{formats.table(header, rows)}"
+        f"{held}\n\nWhere the actual figures fell, in the back-test · in hindsight (10 % means: in one of "
+        f"ten cases it would have been less):\n\n{formats.table(header, rows)}"
     )
     if check.left_out:
         text += f"\n\nNot checked: {'; '.join(check.left_out)}."
@@ -220,8 +222,8 @@ def _place(percentile: float) -> str:
     if not math.isfinite(percentile):
         return formats.MISSING
     if percentile < 0.01:
-        return "under 1 %"
-    return "over 99 %" if percentile > 0.99 else formats.percent(percentile)
+        return "< 1 %"
+    return "> 99 %" if percentile > 0.99 else formats.percent(percentile)
 
 
 def parameters_table(briefing: Briefing) -> str:
@@ -334,7 +336,7 @@ def sizes_table(briefing: Briefing) -> str:
         ]
         for row in briefing.calibration.evidence.sizes.to_dict("records")
     ]  # fmt: skip
-    return formats.table(["segment", "law", "mean", "cv", "won deals", "verdict"], rows)
+    return formats.table(["segment", "curve", "mean", "spread (cv)", "won deals", "test"], rows)
 
 
 def demand_note(briefing: Briefing) -> str:

@@ -72,6 +72,10 @@ class ExportSpec(Part):
 
         ``column_map`` and ``as_of`` replace what a file says.
         """
+        if not crm_source.strip():
+            raise ParameterError(
+                "no export is named; give a folder, file, database URL or crm.yaml, or 'example'"
+            )
         if crm_source == "example":
             spec = cls(source=str(example_crm()))
         elif crm_source.lower().endswith((".yaml", ".yml")):

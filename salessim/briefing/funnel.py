@@ -72,11 +72,15 @@ def sources_table(briefing: Briefing) -> str:
             row = found[label].reindex([source]).iloc[0]
             unit = measures.CATALOGUE[name].unit
             text = formats.figure(float(row["value"]), unit, briefing.currency)
-            if unit == "share" and math.isfinite(row["low"]):
-                text += f" ({formats.span(row['low'], row['high'], unit)})"
+            if unit == "money":
+                text = formats.money(float(row["value"]), briefing.currency, short=True)
             cells.append(text)
+            if name == "win_rate_closed":
+                cells.append(formats.span(float(row["low"]), float(row["high"]), unit))
         rows.append([source, *cells])
-    return formats.table(["source", *columns], rows)
+    header = ["source", *columns]
+    header.insert(header.index("won of closed") + 1, f"{formats.percent(measures.LEVEL)} interval")
+    return formats.table(header, rows)
 
 
 def bottleneck_finding(briefing: Briefing) -> str:
@@ -136,19 +140,19 @@ def stage_gaps_table(briefing: Briefing) -> str:
     """Each stage of the quarter beside what it usually does, and the cost of the gap (Markdown)."""
     gaps = measures.stage_gaps(briefing.tables, quarter=briefing.quarter)
     if gaps.empty:
-        return ""
+        return "There are no stages to compare with what is usual."
     rows = []
     for row in gaps.to_dict("records"):
         unit = "share" if row["kind"] == "conversion" else "days"
         short = row["shortfall"] > 0
-        cost = formats.money(row["gain"], briefing.currency) if short else formats.MISSING
+        cost = formats.money(row["gain"], briefing.currency, short=True) if short else formats.MISSING
         if short and math.isfinite(row["gain_low"]):
-            cost += f" ({formats.span(row['gain_low'], row['gain_high'], 'money', briefing.currency)})"
+            low, high = (formats.money(row[end], "", short=True) for end in ("gain_low", "gain_high"))
+            cost += f" ({low} to {high})"
         verdict = "yes" if row["beyond_luck"] else "no"
         rows.append(
             [
-                row["stage"],
-                "moves on" if unit == "share" else "median stay",
+                f"{row['stage']}: {'moves on' if unit == 'share' else 'median stay'}",
                 formats.figure(row["value"], unit),
                 formats.span(row["low"], row["high"], unit),
                 formats.count(row["n"]),
@@ -157,10 +161,8 @@ def stage_gaps_table(briefing: Briefing) -> str:
                 cost,
             ]
         )
-    header = ["stage", "figure", str(briefing.quarter), f"{formats.percent(measures.LEVEL)} interval", "n"]
-    return formats.table(
-        [*header, "usual", "worse beyond luck", "gain of a usual quarter at the usual"], rows
-    )
+    header = ["stage", str(briefing.quarter), f"{formats.percent(measures.LEVEL)} interval", "n", "usual"]
+    return formats.table([*header, "worse beyond luck", "lost per quarter"], rows)
 
 
 def stage_times_table(briefing: Briefing) -> str:
@@ -209,12 +211,13 @@ def cohorts_table(briefing: Briefing) -> str:
     steps = ["lead_to_mql", "mql_to_sql", "sql_to_opportunity", "opportunity_to_won", "lead_to_won"]
     rows = []
     for row in found[found["quarter"].isin(latest)].to_dict("records"):
-        shares = [formats.percent(row[name], digits=1) for name in steps]
-        if math.isfinite(row["lead_to_won_low"]):
-            shares[-1] += f" ({formats.span(row['lead_to_won_low'], row['lead_to_won_high'], 'share')})"
+        shares = [formats.percent(row[name]) for name in steps]
+        shares[-1] = formats.percent(row["lead_to_won"], digits=1)
+        interval = formats.span(row["lead_to_won_low"], row["lead_to_won_high"], "share")
         waiting = formats.count(row["can_still_win"]) if row["can_still_win"] else "settled"
-        cells = [row["quarter"], *([row["source"]] if by else []), formats.count(row["leads"]), *shares]
-        rows.append([*cells, formats.money(row["value_per_lead"], briefing.currency), waiting])
-    header = ["quarter", *(["source"] if by else []), "leads", "to MQL", "MQL to SQL", "SQL to opportunity"]
-    header += ["opportunity to won", "lead to won", "won value per lead", "leads that can still be won"]
+        group = f"{row['quarter']} {row['source']}" if by else row["quarter"]
+        value = formats.money(row["value_per_lead"], briefing.currency, short=True)
+        rows.append([group, formats.count(row["leads"]), *shares, interval, value, waiting])
+    header = ["leads of", "leads", "to MQL", "MQL to SQL", "SQL to opp.", "opp. to won", "lead to won"]
+    header += [f"{formats.percent(measures.LEVEL)} interval", "won per lead", "can still win"]
     return formats.table(header, rows)

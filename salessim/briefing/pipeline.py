@@ -12,6 +12,7 @@ import pandas as pd
 from salessim import formats, measures
 from salessim.briefing.backtest import backtest_sentence
 from salessim.briefing.prepared import Briefing, bullets
+from salessim.briefing.quality import deal_values
 from salessim.calibrate import LEVEL
 from salessim.crm import Tables
 from salessim.engine import HORIZON, simulate
@@ -116,9 +117,14 @@ def forecast_table(briefing: Briefing) -> str:
 
 def open_pipeline(briefing: Briefing) -> pd.DataFrame:
     """What is open in each stage, weighed with the chance to be won by stage and age: columns stage, deals,
-    value, weighted_value (currency). Stages of the CRM without an open deal are left out."""
+    value, weighted_value (currency). A deal without an amount counts with the average deal of its segment.
+    Stages of the CRM without an open deal are left out."""
     stages = measures.pipeline_by_stage(briefing.tables)
     stages = stages[stages["deals"] > 0].reset_index(drop=True)
+    deals = briefing.tables.opportunities
+    is_open = deals["status"] == "open"
+    value = deal_values(briefing.tables)[is_open].groupby(deals.loc[is_open, "stage"]).sum()
+    stages["value"] = stages["stage"].map(value.where(value > 0))
     worth = _weighted_by_stage(briefing)
     stages["weighted_value"] = stages["stage"].map(worth)
     return stages
@@ -172,18 +178,24 @@ def dead_pipeline_finding(briefing: Briefing) -> str:
         return "No deal has closed yet, or none is open: no age is known to be too old."
     lines = []
     for row in found.to_dict("records"):
+        limit = f"{row['older_than']} took ({formats.days(row['limit_days'])})"
+        if not row["deals"]:
+            dated = formats.count(row["open_deals"])
+            lines.append(f"None of {dated} dated open deals is older than {limit}.")
+            continue
         value = f", worth {briefing.money(row['value'])}" if math.isfinite(row["value"]) else ""
         lines.append(
             f"{formats.count(row['deals'])} of {formats.count(row['open_deals'])} dated open deals "
-            f"({formats.percent(row['share'])}{value}) are older than {row['older_than']} took: "
-            f"{formats.days(row['limit_days'])}."
+            f"({formats.percent(row['share'])}{value}) {'is' if row['deals'] == 1 else 'are'} older than "
+            f"{limit}."
         )
     by_rep = measures.dead_pipeline(briefing.tables, by="rep")
     most = by_rep[(by_rep["older_than"] == found["older_than"].iloc[0]) & (by_rep["deals"] > 0)]
     if len(most) > 1:
         first = most.sort_values("deals", ascending=False, kind="stable").head(3)
         held = ", ".join(f"{row['rep']} {formats.count(row['deals'])}" for row in first.to_dict("records"))
-        lines.append(f"Most of those older than {found['older_than'].iloc[0]} are held by {held}.")
+        others = " and others" if len(most) > len(first) else ""
+        lines.append(f"Those older than {found['older_than'].iloc[0]} took are held by {held}{others}.")
     return bullets(lines)
 
 
@@ -306,9 +318,7 @@ def benchmarks_table(briefing: Briefing, *, benchmarks: str = "") -> str:
             if row["low"] == row["high"]
             else formats.span(row["low"], row["high"], row["unit"]),
             row["definition"],
-            row["year"] or formats.MISSING,
-            row["grade"],
-            row["source"],
+            ", ".join(filter(None, (row["source"], row["year"], f"grade {row['grade']}"))),
         ]
         for row in figures[figures["measure"].isin(named)].to_dict("records")
     ]
@@ -317,7 +327,7 @@ def benchmarks_table(briefing: Briefing, *, benchmarks: str = "") -> str:
         "Grade P: the primary page was read; S: a secondary report of a named primary; W: weak, no source "
         "named."
     )
-    listed = formats.table(["measure", "figure", "what was counted", "year", "grade", "source"], sources)
+    listed = formats.table(["measure", "figure", "what was counted", "source, year, grade"], sources)
     return f"{table}\n\n{words}\n\n{listed}" if sources else table
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ __all__ = [
     "check_export",
     "contracts_table",
     "data_quality",
+    "deal_values",
     "missing_table",
     "quality_contracts",
     "quality_counts_table",
@@ -84,7 +85,10 @@ def data_quality(tables: Tables) -> str:
         return counts + "\n\nNo fault was found in any row."
     rules = formats.table(
         ["what", "severity", "rows", "for example", "what to do"],
-        summary[["rule", "severity", "rows", "example", "what_to_do"]].to_numpy().tolist(),
+        [
+            [row["rule"], row["severity"], formats.count(row["rows"]), row["example"], row["what_to_do"]]
+            for row in summary.to_dict("records")
+        ],
     )
     missing = [str(finding) for finding in report.findings["finding"]]
     remarks = f"\n\n{bullets([*missing, *report.notes])}" if missing or report.notes else ""
@@ -104,8 +108,16 @@ def quality_counts_table(tables: Tables) -> str:
 # --- what the values rest on ----------------------------------------------------------------------
 
 
-def _values(tables: Tables) -> pd.Series:
-    """What each deal is worth: its amount, where an open one has none the average deal of its segment."""
+def deal_values(tables: Tables) -> pd.Series:
+    """What each deal is worth: its amount, where an open one has none the average deal of its segment.
+
+    Indexed as ``tables.opportunities``, in its currency; 0 where nothing is known.
+
+    >>> from salessim.crm import read
+    >>> from salessim.library import example_crm
+    >>> bool((deal_values(read(example_crm())) >= 0).all())
+    True
+    """
     deals = tables.opportunities
     won = deals[deals["status"] == "won"]
     average = deals["segment"].map(won.groupby("segment")["amount"].mean()).fillna(won["amount"].mean())
@@ -139,7 +151,7 @@ def quality_trust(tables: Tables, *, quarter: str = "") -> pd.DataFrame:
     >>> quality_trust(read(example_crm()), quarter="2026Q2")["what"].tolist()
     ['bookings of 2026Q2', 'all bookings', 'open pipeline']
     """
-    deals, value, doubted = tables.opportunities, _values(tables), _suspicious(tables)
+    deals, value, doubted = tables.opportunities, deal_values(tables), _suspicious(tables)
     groups = {"all bookings": deals["status"] == "won", "open pipeline": deals["status"] == "open"}
     if quarter:
         chosen = Quarter.parse(quarter, fiscal_year_starts_in_month=tables.fiscal_year_starts_in_month)
@@ -179,7 +191,7 @@ def quality_repairs(tables: Tables) -> pd.DataFrame:
         & ~issues["rule"].isin(_FREE)
     ]
     deals = tables.opportunities
-    worth = pd.Series(_values(tables).to_numpy(), index=deals["opportunity_id"])
+    worth = pd.Series(deal_values(tables).to_numpy(), index=deals["opportunity_id"])
     guessed = pd.Series(
         ((deals["status"] == "open") & deals["amount"].isna()).to_numpy(), index=deals["opportunity_id"]
     )
@@ -225,21 +237,22 @@ def quality_repairs_table(tables: Tables) -> str:
     rows = [
         [
             row["rule"],
-            row["severity"],
-            formats.count(row["rows"]),
+            f"{formats.count(row['rows'])} {row['severity']}",
             _cost(row["rule"], cost, tables.currency),
             row["example"],
             row["what_to_do"],
         ]
         for row in summary.to_dict("records")
     ]
-    return formats.table(["what", "severity", "rows", "value touched", "for example", "what to do"], rows)
+    return formats.table(["what", "rows", "value touched", "for example", "what to do"], rows)
 
 
 def _cost(rule: str, cost: pd.DataFrame, currency: str) -> str:
     if rule not in cost.index:
         return formats.MISSING
-    return ("≈ " if cost["assumed"][rule] else "") + formats.money(float(cost["value"][rule]), currency)
+    return ("≈ " if cost["assumed"][rule] else "") + formats.money(
+        float(cost["value"][rule]), currency, short=True
+    )
 
 
 # --- contracts, gaps, how it was read -------------------------------------------------------------
@@ -260,25 +273,37 @@ def quality_contracts(
 
 
 def contracts_table(tables: Tables, *, contracts: Sequence[Contract] = DEFAULT_CONTRACTS) -> str:
-    """The contracts between marketing and sales by source and by rep [A9]: who keeps them (Markdown)."""
-    rows = []
-    for by in ("source", "rep"):
-        for row in contracts_kept(tables, contracts=contracts, by=by).to_dict("records"):
-            rows.append(
-                [
-                    f"{by} {row[by]}" if by == "rep" else row[by],
-                    row["stage"],
-                    formats.count(row["n"]),
-                    formats.count(row["kept"]),
-                    formats.percent(row["share"]),
-                    formats.span(row["low"], row["high"], "share"),
-                    (row["most_missing"] or formats.MISSING).replace("_", " "),
-                ]
-            )
-    if not rows:
+    """The contracts between marketing and sales by source and by rep [A9]: who keeps them (Markdown).
+
+    One row per source and per rep; of the stages only those for which there is a contract.
+    """
+    parts = [contracts_kept(tables, contracts=contracts, by=by).rename(columns={by: "group"})
+             for by in ("source", "rep")]  # fmt: skip
+    stages = [stage for stage in ("MQL", "SQL") if any((part["stage"] == stage).any() for part in parts)]
+    if not stages:
         return "No lead is an MQL or SQL whose contract could be checked."
+    rows = []
+    for part in parts:
+        for group, own in part.groupby("group", sort=False):
+            by_stage = {row["stage"]: row for row in own.to_dict("records")}
+            cells: list[object] = [group]
+            for stage in stages:
+                cells += _kept(by_stage.get(stage))
+            rows.append(cells)
     interval = f"{formats.percent(LEVEL)} interval"
-    return formats.table(["", "contract", "leads", "kept", "share", interval, "most often missing"], rows)
+    header = [name for stage in stages for name in (f"{stage} kept", interval, "most often missing")]
+    return formats.table(["source or rep", *header], rows)
+
+
+def _kept(row: Mapping[Hashable, Any] | None) -> list[str]:
+    """How many leads of a group keep a contract, its interval and the field that is missing most often."""
+    if row is None:
+        return [formats.MISSING] * 3
+    return [
+        f"{formats.percent(row['share'])} of {formats.count(row['n'])}",
+        formats.span(row["low"], row["high"], "share"),
+        (row["most_missing"] or formats.MISSING).replace("_", " "),
+    ]
 
 
 def missing_table(tables: Tables) -> str:
@@ -312,7 +337,8 @@ def quality_findings(tables: Tables, *, quarter: str = "") -> str:
     lines.append(
         f"**{formats.count(read - rejected)} of {formats.count(read)} records are kept**; "
         + (
-            f"{formats.count(rejected)} are rejected, each listed with the reason."
+            f"{formats.count(rejected)} {'is' if rejected == 1 else 'are'} rejected, each listed with the "
+            f"reason{_rejected_deals(tables)}."
             if rejected
             else "none is rejected."
         )
@@ -336,6 +362,18 @@ def quality_findings(tables: Tables, *, quarter: str = "") -> str:
     return bullets(lines)
 
 
+def _rejected_deals(tables: Tables) -> str:
+    """What rejected deals, copies apart, may be worth; they are in no figure."""
+    repairs = quality_repairs(tables)
+    lost = repairs[repairs["severity"] == "rejected"]
+    deals = int(lost["rows"].sum())
+    if not deals:
+        return ""
+    value = formats.money(float(lost["value"].sum()), tables.currency, short=True)
+    whose = "a deal that is" if deals == 1 else f"{formats.count(deals)} deals that are"
+    return f"; among them {whose} in no figure, at the average deal worth about {value}"
+
+
 def _verdict(trust: pd.DataFrame, currency: str) -> str:
     """One sentence for bookings and one for the pipeline: can they be trusted?"""
     said = []
@@ -349,9 +387,9 @@ def _verdict(trust: pd.DataFrame, currency: str) -> str:
         verb = ("can be trusted", "can be used with care", "cannot be trusted as it stands")[level]
         if name == "bookings":
             verb = verb.replace("it stands", "they stand")
+        part = formats.percent(share, digits=int(share < 0.01)) if share else "nothing"
         said.append(
-            f"{name} {verb}: {formats.percent(share, digits=int(share < 0.01))} of "
-            f"{formats.money(total, currency, short=True)} rests on suspicious rows"
+            f"{name} {verb}: {part} of {formats.money(total, currency, short=True)} rests on suspicious rows"
         )
     text = "; ".join(said)
     return f"**{text[:1].upper()}{text[1:]}.** Up to 5 % we call trusted, above 20 % not."

@@ -48,7 +48,12 @@ __all__ = [
 ]
 
 #: Deals listed in a chapter; the workbook has all.
-_MOST = 20
+_MOST = 12
+#: Why the weighted value differs from that of the pipeline chapter.
+_BASIS = (
+    "The chance is that of the stage; the pipeline chapter also counts how long deals have been open, so its "
+    "figure differs."
+)
 #: What runs out within so many days is worth a call now.
 _SOON = 14
 
@@ -117,9 +122,10 @@ def requalification_findings(found: Audit) -> str:
     in_place = value - float(back["amount"].sum())
     before = float(deals["claimed_weighted"].sum(min_count=1))
     after = float(deals["evidenced_weighted"].sum(min_count=1))
+    share = formats.percent(in_place / value if value else math.nan)
     lines = [
-        f"**{formats.percent(in_place / value if value else math.nan)} of the open pipeline's value is where "
-        f"it claims to be** ({_money(found, in_place)} of {_money(found, value)}, on {found.on}); "
+        f"**{_ground(found)}{share} of the open pipeline's value is where it claims to be** "
+        f"({_money(found, in_place)} of {_money(found, value)}, on {found.on}); "
         f"{_of(len(back), len(deals))} {'claims' if len(back) == 1 else 'claim'} more than is evidenced.",
         _weighted(found, before, after),
     ]
@@ -145,14 +151,23 @@ def requalification_findings(found: Audit) -> str:
     return bullets(lines)
 
 
+def _ground(found: Audit) -> str:
+    """What the verdict rests on, where the export tells of few criteria; "" where it tells of most."""
+    asked = len(found.criteria)
+    told = asked - len(found.unchecked)
+    if not told:
+        return "Judged by age alone, "
+    return f"Judged by {told} of {asked} criteria, " if told < asked / 2 else ""
+
+
 def _weighted(found: Audit, before: float, after: float) -> str:
     if math.isnan(before):
         return "What the pipeline is worth by its chance to be won cannot be said: no chance is known."
     text = f"Weighted by its chance to be won, the pipeline is worth **{_money(found, after)}**"
     if not before > 0 or abs(after / before - 1) < 0.005:
-        return f"{text}, as much as the CRM claims."
+        return f"{text}, as much as the CRM claims. {_BASIS}"
     way = "less" if after < before else "more"
-    return f"{text}, not {_money(found, before)}: {formats.percent(abs(after / before - 1))} {way}."
+    return f"{text}, not {_money(found, before)}: {formats.percent(abs(after / before - 1))} {way}. {_BASIS}"
 
 
 def _cold(found: Audit) -> list[str]:
@@ -314,7 +329,7 @@ def requalification_reps(found: Audit) -> str:
         "rep",
         "open deals",
         "moved back",
-        "cold",
+        "cold or dead",
         "value",
         "in place",
         "weighted claimed",
@@ -406,9 +421,8 @@ def criteria_findings(found: CriteriaFindings) -> str:
         else "not surely better than somebody who knows only the share won"
     )
     lines.append(
-        f"Deals that were not used for the estimate are predicted {verdict}: log loss {told.log_loss:.3f} "
-        f"against {told.base_log_loss:.3f}; of a won and a lost deal, the won one is rated higher in "
-        f"{formats.percent(told.auc)} of all pairs."
+        f"Deals that were not used for the estimate are predicted {verdict}: of a won and a lost deal, the "
+        f"won one is rated higher in {formats.percent(told.auc)} of all pairs (guessing: 50 %)."
     )
     lines.append(
         "A deal that goes well anyway collects more evidence on its way: read this as what to look at first, "
@@ -418,9 +432,9 @@ def criteria_findings(found: CriteriaFindings) -> str:
 
 
 def criteria_table(found: CriteriaFindings) -> str:
-    """Each criterion with and without evidence, with intervals (Markdown table); "" without an estimate."""
+    """Each criterion with and without evidence, with intervals (Markdown table), or that there is none."""
     if found.effects is None:
-        return ""
+        return "There is no estimate to list."
     rows = []
     for name, own in found.levels.groupby("criterion", sort=False):
         both = {row["level"]: row for row in own.to_dict("records")}

@@ -2,12 +2,13 @@
 
 A scenario that is right puts the actual figure of a quarter inside its 80 % range in eight of ten quarters.
 *In-sample* asks whether the scenario can tell the history that it was made from; the *back-test* whether the
-method, given only what was known when a quarter began, would have forecast it.
+method, given what was known when a quarter began, would have forecast it; owners of deals, amounts of deals
+that are open to this day and a written scenario are today's, since an export does not tell their past.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -164,9 +165,17 @@ def _moved(segment: Segment, growth: float, quarter: Quarter, first: Quarter) ->
 
 
 def _foreseen(seen: Tables, quarter: Quarter, base: Scenario | None) -> Scenario | str:
-    """The scenario that would have been calibrated on the day before the quarter began."""
+    """The scenario that would have been calibrated on the day before the quarter began.
+
+    Who will leave, and who will come, was not known then. Owners, and the amounts of deals that are still
+    open, are today's, and so is what ``base`` writes: nothing tells their past.
+    """
+    reps, day = seen.reps, pd.Timestamp(seen.as_of)
+    # who owns deals by now stays, or those that were handed over would pass for the work of an old hand
+    there = ~(reps["start"] > day) | reps["rep"].isin(seen.opportunities["rep"])
+    reps = reps.assign(end=reps["end"].where(reps["end"] <= day))[there].reset_index(drop=True)
     try:
-        known = calibrate(seen, base=base, quarters=1)
+        known = calibrate(replace(seen, reps=reps), base=base, quarters=1)
     except DataError:
         return "too little was known before it"
     if known.window[0] > quarter.shift(-1).start:
@@ -211,7 +220,7 @@ def _placed(scenario: Scenario, actual: float, period: str, measure: str) -> lis
     """P10, P50, P90 of what the team books, the actual figure, its percentile, whether it is inside."""
     outcome = simulate(scenario)
     low, middle, high = outcome.team_quantiles([(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], period)
-    step = 0.0
+    step = 1e-6 * max(actual, 1.0)  # no deal, or deals of equal size: figures that others tie with
     if measure != "bookings":
         low, middle, high, step = *np.round([low, middle, high]), 0.5
     at_least, more = outcome.team_chance_at_least([actual, actual + step], period)

@@ -188,7 +188,8 @@ def criteria_from_tables(tables: Tables) -> pd.DataFrame:
     deals = tables.opportunities
     closed = deals[deals["status"] != "open"].reset_index(drop=True)
     frame = closed[["opportunity_id", "rep", "segment"]].assign(won=closed["status"] == "won")
-    known = tables.evidence.merge(closed[["opportunity_id", "closed"]], on="opportunity_id")
+    known = tables.evidence[tables.evidence["evidence"].notna()]  # "no" stands there as missing
+    known = known.merge(closed[["opportunity_id", "closed"]], on="opportunity_id")
     known = known[~(known["noted"] > known["closed"])]
     for criterion in known["criterion"].drop_duplicates():
         there = frame["opportunity_id"].isin(known.loc[known["criterion"] == criterion, "opportunity_id"])

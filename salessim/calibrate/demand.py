@@ -279,7 +279,10 @@ def _persistence(made: FloatArray, expected: FloatArray, cv: float, notes: Notes
     n = len(made)
     if n < FEWEST_QUARTERS:
         return _unknown(n, notes)
-    if cv == 0 or made.min() < FEWEST_PER_QUARTER:
+    if min(made.min(), expected.min()) < FEWEST_PER_QUARTER:
+        few = f"a quarter with {made.min():,.0f} opportunities, {FEWEST_PER_QUARTER} are needed in each"
+        return _unknown(n, notes, f"{few}: unknown, none is assumed")
+    if cv == 0:
         return _unknown(n, notes, "no shock beyond luck: unknown, none is assumed")
     apart = np.abs(np.arange(n)[:, None] - np.arange(n))
     spreads = np.geomspace(0.02, 1.0, 25)

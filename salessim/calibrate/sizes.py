@@ -27,6 +27,9 @@ FEWEST_TESTED = 8
 REFUSED = 0.05
 #: Smallest chance in the table of that test.
 LEAST_TABLED = 0.001
+#: Skewness of observed amounts, in √n, above which Student's interval of their mean holds far too seldom: of
+#: amounts with a Pareto law (index 1.5) in 46 to 57 % of samples of 12 to 150.
+MOST_SKEWNESS = 0.4
 #: Spread between deals (cv) that is assumed where one won deal cannot tell.
 ASSUMED_SIZE_CV = 1.0
 #: Widest lognormal law (standard deviation of the logarithms, cv 7): the mean of a wider one would rest on
@@ -90,6 +93,11 @@ def deal_size_of(segment: str, won: FloatArray, notes: Notes) -> SizeLaw:
         limits, cv = (max(mean - error, 0.0), mean + error), deviation / mean if mean else 0.0
         cv_limits = _observed_cv_limits(won)
         size, note = _observed(won), "observed amounts (a lognormal law does not fit)"
+        if _skewness(won) > MOST_SKEWNESS * math.sqrt(n):
+            notes.warnings.append(
+                f"segment '{segment}': the largest of {n:,} won deals makes {percent(won.max() / won.sum())} of "
+                "their value: the mean deal size rests on a few deals, and is less sure than its interval says"
+            )
         spread = math.nan
     notes.parameters.append(Parameter("mean deal size", segment, mean, *limits, n, "money", note))
     notes.parameters.append(Parameter("cv of deal size", segment, cv, *cv_limits, n, "cv", note))
@@ -121,6 +129,12 @@ def _observed_cv_limits(won: FloatArray) -> tuple[float, float]:
     error = student(n - 1) * math.sqrt((n - 1) / n * float(((logs - logs.mean()) ** 2).sum()))
     cv = float(won.std(ddof=1) / won.mean())
     return cv * math.exp(-error), cv * math.exp(error)
+
+
+def _skewness(won: FloatArray) -> float:
+    apart = won - won.mean()
+    spread = float((apart**2).mean())
+    return float((apart**3).mean()) / spread**1.5 if spread > 0 else 0.0
 
 
 def _observed(won: FloatArray) -> DealSize:

@@ -43,8 +43,15 @@ def created_by_owner(tables: Tables, seen: pd.DataFrame, notes: Notes) -> pd.Dat
     """The deals that were created after their owner had started; the others were handed over.
 
     Raises:
-        DataError: where that leaves none.
+        DataError: where that leaves none, or a rep's end lies before the start.
     """
+    wrong = tables.reps[tables.reps["end"] < tables.reps["start"]]
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise DataError(
+            f"rep {first['rep']!r}: end {first['end'].date()} is before start {first['start'].date()}; "
+            "correct one of the two in the table of reps"
+        )
     joined = seen["rep"].map(tables.reps.set_index("rep")["start"])
     inherited = seen["created"] < joined
     if inherited.all():

@@ -226,7 +226,7 @@ def deal_sizes(
     ...     {"segment": "all", "amount": [1e3, 2e3, 4e3], "observed": [0.2, 0.5, 0.8], "law": [0.2, 0.5, 0.8]}
     ... )
     >>> deal_sizes(frame, currency="EUR").get_label()
-    'The law of deal sizes lies within 0 points of what was observed'
+    'The curve of deal sizes that is used lies within 0 points of the deals observed'
     """
     rows = known(frame, ["amount", "observed", "law"])
     sheet = Sheet.on(ax, title=title)
@@ -255,10 +255,11 @@ def deal_sizes(
     apart = float((rows["observed"] - rows["law"]).abs().max())
     several = rows["segment"].nunique() > 1
     finding = (
-        f"The law{'s' if several else ''} of deal sizes lie{'' if several else 's'} within "
-        f"{apart * 100:.0f} points of what was observed"
+        f"The curve{'s' if several else ''} of deal sizes that {'are' if several else 'is'} used "
+        f"lie{'' if several else 's'} within "
+        f"{apart * 100:.0f} points of the deals observed"
     )
-    about = f"Share of won deals up to an amount{in_currency(currency)}; steps: observed, line: the law used"
+    about = f"Share of won deals up to an amount{in_currency(currency)}; steps: observed, line: used"
     ax = sheet.finish(finding, about=about)
     label_lines(ax, lines)
     return ax

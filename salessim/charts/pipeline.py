@@ -475,7 +475,7 @@ def deal_concentration(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     >>> frame = pd.DataFrame({"which": ["open"] * 3, "rank": [1, 2, 3], "share": [0.6, 0.9, 1.0],
     ...                       "effective": 2.2})
     >>> deal_concentration(frame).get_label()
-    'The largest deal holds 60 % of the open value, which is spread as over 2.2 equal deals'
+    'The largest deal holds 60 % of the open value, which is spread as if over 2.2 deals of equal size'
     """
     sheet = Sheet.on(ax, title=title)
     if frame.empty:
@@ -504,5 +504,7 @@ def deal_concentration(frame: pd.DataFrame, *, ax: Axes | None = None, title: st
     held = formats.percent(float(own["share"][top]))
     deals = "largest deal holds" if top == 1 else f"{top} largest deals hold"
     effective = formats.count(round(float(own["effective"].iloc[0]), 1))
-    finding = f"The {deals} {held} of the {which} value, which is spread as over {effective} equal deals"
+    finding = (
+        f"The {deals} {held} of the {which} value, which is spread as if over {effective} deals of equal size"
+    )
     return sheet.finish(finding, about="Share of the value in the largest deals")

@@ -45,8 +45,9 @@ NO_EVIDENCE = frozenset(
     word_key(word)
     for word in "- – — ? 0 no n none unknown false not nie brak nieznane nieznany нет неизвестно ложь".split()
 )
+_EMAIL = re.compile(r"[^\s,;|<>\"']+@[^\s,;|<>\"']+")
 # what could tell who somebody is, in a line of a file that could not be split into fields
-_PERSONAL_TEXT = re.compile(r"[^\s,;|<>\"']+@[^\s,;|<>\"']+|\+?\d(?:[ ()./-]?\d){8,}")
+_PERSONAL_TEXT = re.compile(_EMAIL.pattern + r"|\+?\d(?:[ ()./-]?\d){8,}")
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Batch:
     guessed: list[SourceFile]  # files whose encoding is not certain
     typed: bool  # workbooks, Parquet, databases
     evidence: dict[str, pd.Series[Any]]  # criterion → what a field says about it
+    personal_data: bool  # whether findings may show it
     issues: list[pd.DataFrame] = field(default_factory=list)
     marks: Marks = field(default_factory=Marks)
 
@@ -92,6 +94,11 @@ class Batch:
         parts = [shown(self.text.loc[texts.index, key]) for key in SPECS[self.table].key]
         key = reduce(lambda left, right: left + " / " + right, parts)
         file = as_objects(raw["file"])
+        if not self.personal_data:
+            texts = texts.str.replace(_EMAIL, GIVEN, regex=True)
+            if SPECS[self.table].personal and SPECS[self.table].columns.get(column) in ("date", "money"):
+                # cells that are shifted to the side put a name where a day belongs
+                texts = texts.where(texts.str.contains(r"\d") | (texts == ""), GIVEN)
         self.issues.append(_issue_lines(rule, self.table, column, texts, file=file, row=raw["row"], key=key))
 
     @property
@@ -214,10 +221,13 @@ def _read_table(
             for criterion in table.evidence
             if any(criterion in one for one in evidence)
         },
+        personal_data=personal_data,
     )
-    personal = not personal_data and any(column in columns for column in spec.personal)
+    personal = any(column in columns for column in spec.personal)
     for raw in raws:
-        _list_malformed(batch, raw, without_text=personal, masked=not personal_data)
+        # a line of contacts says who they are, and so may columns that nobody asked for
+        hidden = not personal_data and (personal or bool(batch.unused_headers[raw.file.name]))
+        _list_malformed(batch, raw, without_text=hidden, masked=not personal_data)
     _clean(batch, column_map, linked)
     if not personal_data:
         _forget(batch)
@@ -266,7 +276,7 @@ def _list_malformed(batch: Batch, raw: RawTable, *, without_text: bool, masked: 
     if not raw.malformed:
         return
     problems = pd.Series([bad.problem for bad in raw.malformed], dtype="object")
-    if without_text:  # a line of contacts says who they are
+    if without_text:
         problems = problems.str.split(":", n=1).str[0]
     elif masked:
         problems = problems.str.replace(_PERSONAL_TEXT, GIVEN, regex=True)

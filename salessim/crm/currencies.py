@@ -208,7 +208,10 @@ def reporting_currency(found: Mapping[str, int], *, asked: str | None, of_map: s
             f" What {listed(odd)} stands for is said under 'currency_words' in the column map." if odd else ""
         )
         if of_map in lacking:
-            explain += f" The column map says that amounts are in {of_map} unless they name a currency."
+            explain += (
+                f" The column map says that amounts are in {of_map} unless they name a currency; if they are "
+                f"in {chosen}, write 'currency: {chosen}' in a copy of it."
+            )
         raise DataError(
             f"amounts are in other currencies than {chosen}, that of reports ({counts}), and there is no "
             f"rate for {listed(lacking)}. {how}.{explain}"

@@ -159,6 +159,14 @@ def _fit(headers: Mapping[str, tuple[str, ...]], column_map: ColumnMap, *, signe
     for name, table in column_map.tables.items():
         if table.file is not None:
             matching = tuple(file for file in headers if _matches(file, table.file))
+            if not matching:  # a workbook named after the table, whose sheet is called Sheet1
+                matching = tuple(
+                    file
+                    for file, header in headers.items()
+                    if PART in file
+                    and _matches(file.split(PART)[0], table.file)
+                    and not table.lacking(header)
+                )
             if not matching and table.required:
                 return Fit(
                     f"file {_patterns(table.file)} is missing; the export has {listed(list(headers))}",

@@ -147,8 +147,8 @@ def _in_one_currency(
     named = {name: _currencies(batch, words) for name, batch in batches.items() if _money(batch)}
     found: dict[str, int] = {}
     for name, currencies in named.items():
-        has_amount = batches[name].rows[_money(batches[name])].notna().any(axis="columns")
-        own = currencies[has_amount]
+        has_amount = _counted_money(batches[name]).notna().any(axis="columns")
+        own = currencies[has_amount.index[has_amount]]
         counted = (own.fillna(of_map) if of_map else own).value_counts()
         found |= {str(code): found.get(str(code), 0) + int(rows) for code, rows in counted.items()}
     chosen = reporting_currency(found, asked=asked, of_map=column_map.currency, rates=rates)
@@ -157,11 +157,10 @@ def _in_one_currency(
         batch = batches[name]
         if name == "opportunities":
             batch.rows["currency"] = currencies
-            blank = int((currencies.isna() & batch.rows["amount"].notna()).sum())
+            blank = int((currencies.isna() & _counted_money(batch)["amount"].notna()).sum())
             if blank and currencies.notna().any():
-                notes.append(
-                    f"{blank:,} amounts of deals name no currency; they are taken as {of_map or chosen}."
-                )
+                amounts = "1 amount of a deal names" if blank == 1 else f"{blank:,} amounts of deals name"
+                notes.append(f"{amounts} no currency and count as {of_map or chosen}.")
         own = currencies.fillna(of_map or chosen)
         for code in sorted(set(own.unique()) - {chosen}):
             notes += _converted(batch, own.index[own == code], code, chosen, rates, day)
@@ -170,6 +169,12 @@ def _in_one_currency(
 
 def _money(batch: Batch) -> list[str]:
     return [column for column in SPECS[batch.table].of_kind("money") if column in batch.text]
+
+
+def _counted_money(batch: Batch) -> pd.DataFrame:
+    """The amounts that go into figures; those of lost deals do not, so that nobody needs a rate for them."""
+    money = batch.rows[_money(batch)]
+    return money if batch.table != "opportunities" else money[batch.rows["status"] != "lost"]
 
 
 def _currencies(batch: Batch, words: Mapping[str, str]) -> pd.Series[str]:
@@ -188,7 +193,7 @@ def _currencies(batch: Batch, words: Mapping[str, str]) -> pd.Series[str]:
 def _converted(
     batch: Batch, index: pd.Index[int], code: str, chosen: str, rates: Rates, day: date
 ) -> list[str]:
-    """Convert the rows of one currency; rows whose day has no rate are rejected."""
+    """Convert the rows of one currency; rows whose day has no rate are rejected, unless the deal is lost."""
     rows = batch.rows.loc[index]
     columns = [column for column in _money(batch) if rows[column].notna().any()]
     rows = rows[rows[columns].notna().any(axis="columns")] if columns else rows.iloc[:0]
@@ -201,8 +206,8 @@ def _converted(
         days = as_objects(rows["period"]).map(lambda period: pd.Timestamp(Quarter.parse(period).start))
     factors = rates.on(code, pd.to_datetime(days))
     for column in columns:
-        batch.rows[column] = batch.rows[column].mul(factors.reindex(batch.rows.index).fillna(1.0))
-    lacking = factors.index[factors.isna()]
+        batch.rows.loc[rows.index, column] *= factors
+    lacking = factors.index[factors.isna()].intersection(_counted_money(batch).index)
     if len(lacking):
         dates = days[lacking].dt.strftime("%Y-%m-%d")
         batch.add_issues(NO_RATE, columns[0], (code + " on " + dates).astype("object"))

@@ -13,12 +13,14 @@ from salessim.crm.convert import as_objects
 __all__ = ["StageWords", "ordered_stages"]
 
 # Parts of words by which an unlisted stage tells that its deals are closed, in English, Polish and Russian.
-# Lost goes first: "неудачно" holds "удачно", "sprzedaż nieudana" is no sale.
+# Lost goes first: "неудачно" holds "удачно", "not won" is no win.
 _LOST = (
-    "lost", "cancel", "disqualif", "abandon", "przegran", "poraż", "nieudan", "anulowan", "utracon",
-    "odrzucon", "rezygnac", "проигр", "неудач", "неуспеш", "не реализ", "провал", "отказ", "потерян",
+    "lost", "cancel", "disqualif", "unqualif", "abandon", "reject", "not won", "przegran", "poraż", "nieudan",
+    "anulowan", "utracon", "odrzucon", "rezygnac", "niepowodz", "nie wygran", "niewygran", "bez sukces",
+    "проигр", "неудач", "неуспе", "не успе", "не реализ", "нереализ", "провал", "отказ", "потерян",
 )  # fmt: skip
-_WON = ("won", "wygran", "sukces", "zakończon", "выигр", "удачн", "успеш", "успех", "реализован")
+# A stage that says only that it is over, such as "Zakończone" or "Closed", does not say how it ended.
+_WON = ("won", "wygran", "sukces", "выигр", "удачн", "успеш", "успех", "реализован")
 
 
 class StageWords:

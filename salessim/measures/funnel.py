@@ -9,6 +9,7 @@ from salessim.measures.coverage import INCOMPLETE
 from salessim.measures.entry import Estimator, Measure
 from salessim.measures.facts import Facts
 from salessim.measures.selection import DEAL_CUTS, LEAD_CUTS, Selection, noted
+from salessim.measures.survival import LifeTable
 
 __all__ = ["FUNNEL", "reached", "won_amount", "young"]
 
@@ -78,11 +79,17 @@ def _stage_conversion(select: Selection) -> pd.DataFrame:
     times = select.times(select.facts.passages)
     share, low, high = times.moved_on()
     rows = select.result(share, times.exits(), low=low, high=high, of="deals that left the stage")
+    rows = _cut_off_noted(rows, select, times)
     unsettled = pd.Series(np.round(100 * times.still_there()), index=select.groups)
     unsettled = unsettled.where((unsettled > 100 * _MOST_UNSETTLED) & (rows["n"] > 0), 0)
     return noted(
         rows, unsettled, "{} % neither moved on nor were lost at the highest age seen: a lower bound"
     )
+
+
+def _cut_off_noted(rows: pd.DataFrame, select: Selection, times: LifeTable) -> pd.DataFrame:
+    later = pd.Series(times.cut_off(), index=select.groups)
+    return noted(rows, later, "{} more left later than all who were seen from the start: not counted")
 
 
 def _stage_days(select: Selection) -> pd.DataFrame:
@@ -91,6 +98,7 @@ def _stage_days(select: Selection) -> pd.DataFrame:
     times = select.times(stays[~reversed_dates])
     median, low, high = times.quantile(0.5)
     rows = select.result(median, times.exits(), low=low, high=high, of="stays that ended")
+    rows = _cut_off_noted(rows, select, times)
     waiting = (np.isnan(median) & (times.exits() > 0)).astype(int)
     rows = noted(rows, pd.Series(waiting, index=select.groups), "fewer than half have left yet")
     wrong = stays[reversed_dates]

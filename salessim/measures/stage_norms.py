@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 
 from salessim import formats
 from salessim.errors import ParameterError, listed
+from salessim.intervals import LEVEL, Z
 from salessim.measures.catalogue import CATALOGUE, measure
 from salessim.measures.deals import bookings_by_quarter
 from salessim.measures.estimates import Estimate
@@ -51,7 +53,8 @@ class Bottleneck:
     """The stage that falls shortest of its norm, with the evidence; ``stage`` is None when there is none.
 
     ``shortfall`` is comparable between conversion and days: 0.5 is half the conversion, or double the time.
-    ``beyond_luck`` tells whether the interval of the figure leaves the norm outside. ``gain`` is what a usual
+    ``beyond_luck`` tells whether luck seldom makes the worst of so many figures as bad (see
+    :func:`stage_gaps`). ``gain`` is what a usual
     quarter would book more if the stage met its norm, in the currency of the tables; its interval comes from
     that of the stage's figure, and n is the number of quarters that ``usual_quarter`` is the mean of.
 
@@ -91,7 +94,9 @@ def stage_gaps(
     Returns:
         One row per stage and kind that has a figure and a norm: stage, kind (conversion or days), value, low,
         high, n, norm, shortfall (a fraction, below 0 where the stage does better), beyond_luck, gain,
-        gain_low, gain_high (money; 0 where nothing is short, NaN without a complete quarter).
+        gain_low, gain_high (money; 0 where nothing is short, NaN without a complete quarter). beyond_luck:
+        the norm lies outside an interval so wide that luck puts it there for any row in one of ten cases
+        (Bonferroni): of many rows, the worst lies outside the 80 % interval of its own far more often.
 
     Raises:
         ParameterError: a norm is set for a stage that does not exist.
@@ -119,21 +124,29 @@ def stage_gaps(
                 if norm is None or math.isnan(value) or math.isnan(norm):
                     continue
                 if kind == "conversion":
-                    short, beyond = (1 - value / norm if norm > 0 else 0.0), high < norm
+                    short, behind = (1 - value / norm if norm > 0 else 0.0), norm - value
+                    reach = high - value
                     # over all time the usual quarter was booked at the very conversion that is judged
                     made_at = {
                         end: end if quarter is None else float(always[stage]) for end in (value, low, high)
                     }
-                    gains = [usual * (norm - end) / made_at[end] for end in (value, high, low)]
+                    gains = [
+                        usual * (norm - end) / made_at[end] if made_at[end] > 0 else math.nan
+                        for end in (value, high, low)
+                    ]
                 else:
-                    short, beyond = (1 - norm / value if value > 0 else 0.0), low > norm
+                    short, behind = (1 - norm / value if value > 0 else 0.0), value - norm
+                    reach = value - low
                     gains = [
                         usual * min((end - norm) / _DAYS_OF_A_QUARTER, 1.0) for end in (value, low, high)
                     ]
                 gains = [max(gain, 0.0) if math.isfinite(gain) else math.nan for gain in gains]
-                figures = (value, low, high, int(found["n"][stage]), norm, short, bool(beyond))
+                figures = (value, low, high, int(found["n"][stage]), norm, short, behind / max(reach, 1e-12))
                 rows.append((stage, kind, *figures, *gains))
-    return pd.DataFrame(rows, columns=columns)
+    gaps = pd.DataFrame(rows, columns=columns)
+    # so far beyond_luck is the gap in half-widths of an 80 % interval
+    widest = NormalDist().inv_cdf(1 - (1 - LEVEL) / 2 / max(len(rows), 1)) / Z
+    return gaps.assign(beyond_luck=gaps["beyond_luck"].astype(float) > widest)
 
 
 def bottleneck(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from salessim.intervals import LEVEL
 from salessim.measures.catalogue import CATALOGUE, measure
 from salessim.measures.coverage import check_quarter
 from salessim.measures.facts import MOVED_ON, STILL_THERE
 from salessim.measures.selection import Selection
+from salessim.measures.survival import LifeTable
 from salessim.periods import Quarter
 
 if TYPE_CHECKING:
-    from lifelines import KaplanMeierFitter
-
     from salessim.crm import Tables
 
 __all__ = ["stage_survival", "stage_times"]
@@ -68,17 +64,16 @@ def stage_times(tables: Tables, *, quarter: Quarter | None = None) -> pd.DataFra
     passages = select.looks(select.facts.passages)
     ends = np.bincount(passages[0] * 3 + passages[3], minlength=3 * len(select.groups)).reshape(-1, 3)
     moving = select.times(select.facts.passages).moved_on_quantile(0.5)
-    curves = _curves(select)
+    staying = _stays(select)
+    stays, days = staying.exits(), {name: staying.quantile(share) for name, share in _QUANTILES.items()}
     rows = []
     for place, stage in enumerate(tables.stages):
         row = {"stage": stage, "moved_on": ends[place, MOVED_ON], "still_there": ends[place, STILL_THERE]}
         row["lost"] = ends[place].sum() - row["moved_on"] - row["still_there"]
         row |= {f"conversion{end}": moved[key][stage] for end, key in _ENDS.items()}
-        fitted = curves.get(place)
-        row["stays"] = int(fitted.event_table["observed"].sum()) if fitted else 0
-        for name, probability in _QUANTILES.items():
-            found = _quantile(fitted, probability) if fitted else (np.nan,) * 3
-            row |= {f"{name}{end}": value for end, value in zip(_ENDS, found, strict=True)}
+        row["stays"] = int(stays[place])
+        for name, found in days.items():
+            row |= {f"{name}{end}": part[place] for end, part in zip(_ENDS, found, strict=True)}
         rows.append(row | {"moving_median_days": moving[place]})
     return pd.DataFrame(rows)[columns]
 
@@ -111,15 +106,13 @@ def stage_survival(tables: Tables, *, quarter: Quarter | None = None) -> pd.Data
     select = Selection(tables, quarter, ("stage",))
     parts = [pd.DataFrame({"stage": pd.Series(dtype=object)}).reindex(columns=["stage", *_CURVE])]
     if not CATALOGUE["stage_conversion"].why_not(select):
-        for place, fitted in _curves(select).items():
-            limits = fitted.confidence_interval_survival_function_
-            days = np.maximum(np.floor(fitted.survival_function_.index.to_numpy()), 0)
-            values = (days, fitted.survival_function_.iloc[:, 0], limits.iloc[:, 0], limits.iloc[:, 1])
-            part = pd.DataFrame(
-                {name: np.asarray(value, float) for name, value in zip(_CURVE, values, strict=True)}
-            )
-            part = part.drop_duplicates("days", keep="last")
-            part = part[(part["days"] == 0) | (part["still_there"].diff() != 0)]
+        times = _stays(select)
+        for place in np.unique(times.group):
+            own = (times.group == place) & (times.before > 0)
+            part = pd.DataFrame(dict(zip(_CURVE, (times.age, times.survival, *times.limits()), strict=True)))
+            part = part[own].astype(float)
+            if part["days"].iloc[0] > 0:
+                part = pd.concat([pd.DataFrame([[0.0, 1.0, 1.0, 1.0]], columns=list(_CURVE)), part])
             part["stage"] = tables.stages[place]
             parts.append(part[["stage", *_CURVE]])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
@@ -128,38 +121,7 @@ def stage_survival(tables: Tables, *, quarter: Quarter | None = None) -> pd.Data
 _CURVE = ("days", "still_there", "low", "high")
 
 
-def _curves(select: Selection) -> dict[int, KaplanMeierFitter]:
-    """Kaplan-Meier curve of the stays in each stage, by its place; stages without a stay are left out."""
-    from lifelines import KaplanMeierFitter
-
+def _stays(select: Selection) -> LifeTable:
+    """What happened to the stays in each stage; those that end before they begin are left out."""
     stays = select.facts.stays
-    group, first, last, ended = select.looks(stays[stays["end_day"] >= stays["entered_day"]])
-    found = {}
-    for place in np.unique(group):
-        seen, count = _alike(*(part[group == place] for part in (first, last, ended)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # where nobody is left at risk the limits are not known
-            # half a day on: who is seen from a day on is at risk on that day
-            found[int(place)] = KaplanMeierFitter(alpha=1 - LEVEL).fit(
-                seen[1] + 0.5, seen[2] != STILL_THERE, entry=seen[0], weights=count
-            )
-    return found
-
-
-def _alike(*parts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows that are alike, together with how many there are of each."""
-    return np.unique(np.vstack(parts), axis=1, return_counts=True)
-
-
-def _quantile(fitted: KaplanMeierFitter, probability: float) -> tuple[float, float, float]:
-    """Days by which a share has left, with its interval; NaN where that is not known."""
-    from lifelines.utils import qth_survival_times
-
-    stay = 1 - probability
-    value = float(qth_survival_times(stay, fitted.survival_function_))
-    limits = qth_survival_times(stay, fitted.confidence_interval_survival_function_)
-    low, high = sorted(float(limit) for limit in np.asarray(limits, float).ravel())
-    if not np.isfinite(value):
-        return np.nan, np.nan, np.nan
-    known = np.isfinite(low) and np.isfinite(high)
-    return np.floor(value), (np.floor(low) if known else np.nan), (np.floor(high) if known else np.nan)
+    return select.times(stays[stays["end_day"] >= stays["entered_day"]])

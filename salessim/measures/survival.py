@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from salessim.intervals import Z, wilson
+from salessim.intervals import LEVEL, Z, wilson
 from salessim.measures.estimates import Floats
 from salessim.measures.facts import LOST, MOVED_ON, STILL_THERE
 
@@ -41,8 +41,18 @@ class LifeTable:
     """Standard error of the survival relative to it (Greenwood); infinite where nobody is left."""
 
     def exits(self) -> Floats:
-        """Deals that left, by group."""
-        return np.bincount(self.group, weights=self.moved + self.lost, minlength=self.groups).astype(float)
+        """Deals that left and that the estimates rest on, by group."""
+        out = np.where(self.before > 0, self.moved + self.lost, 0.0)
+        return np.bincount(self.group, weights=out, minlength=self.groups).astype(float)
+
+    def cut_off(self) -> Floats:
+        """Deals that left at an age which none of those seen since they were younger reached, by group.
+
+        In a period, all deals that were seen young may have left before an age at which others come into
+        view. The estimates end there, and what happened later does not tell.
+        """
+        out = np.where(self.before > 0, 0.0, self.moved + self.lost)
+        return np.bincount(self.group, weights=out, minlength=self.groups).astype(float)
 
     def still_there(self) -> Floats:
         """Share that has not left at the highest age seen, by group; 1 where nobody left."""
@@ -76,22 +86,28 @@ class LifeTable:
         none = exits == 0
         return tuple(np.where(none, np.nan, part) for part in (share, low, high))  # type: ignore[return-value]
 
-    def quantile(self, probability: float) -> tuple[Floats, Floats, Floats]:
-        """Age by which a share of the deals has left, with its interval, by group.
-
-        NaN where fewer have left; the interval is NaN where either end is not known. It is that of Brookmeyer
-        and Crowley (1982, Biometrics 38, 29–41), with the limits of the survival on the log-log scale.
-        """
-        stay = 1 - probability + 1e-9  # running sums over many groups round
-        with np.errstate(divide="ignore", invalid="ignore"):
+    def limits(self) -> tuple[Floats, Floats]:
+        """Limits of the survival on the log-log scale, (rows,) each; 0 where nobody is left."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             inner = np.log(self.survival)
             half = Z * self.deviation / np.abs(inner)
             lower, upper = (np.exp(inner * np.exp(sign * half)) for sign in (1, -1))
-        gone = self.survival <= 0
-        value = self._first(self.survival <= stay)
-        low = self._first(np.where(gone, 0.0, lower) <= stay)
-        high = self._first(np.where(gone, 0.0, upper) <= stay)
-        known = np.isfinite(value) & np.isfinite(high)
+        none = self.survival <= 0
+        return np.where(none, 0.0, lower), np.where(none, 0.0, upper)
+
+    def quantile(self, probability: float) -> tuple[Floats, Floats, Floats]:
+        """Age by which a share of the deals has left, with its interval, by group.
+
+        NaN where fewer have left; the interval is NaN where either end is not known, and where too few have
+        left to bracket the quantile in 80 % of cases (four for a median). It is that of Brookmeyer
+        and Crowley (1982, Biometrics 38, 29–41), with the limits of the survival on the log-log scale.
+        """
+        stay = 1 - probability + 1e-9  # running sums over many groups round
+        lower, upper = self.limits()
+        value, low, high = (self._first(curve <= stay) for curve in (self.survival, lower, upper))
+        # of so few, all lie on one side of the truth more often than an interval may miss it
+        one_sided = probability ** self.exits() + (1 - probability) ** self.exits()
+        known = np.isfinite(value) & np.isfinite(high) & (one_sided <= 1 - LEVEL)
         return value, np.where(known, low, np.nan), np.where(known, high, np.nan)
 
     def moved_on_quantile(self, probability: float) -> Floats:

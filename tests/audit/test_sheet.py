@@ -185,7 +185,7 @@ def test_a_number_in_a_cell_of_excel_is_no_evidence_that_one_can_read(tmp_path: 
 
 
 def test_a_missing_file_and_a_folder_that_is_not_there_are_said(found: Audit, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="give the audit sheet"):
         read_evidence_sheet(tmp_path / "none.xlsx")
     with pytest.raises(WorkspaceError, match="cannot be written"):
         audit_workbook(found, tmp_path / "none" / "audit.xlsx")

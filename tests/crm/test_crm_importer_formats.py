@@ -234,6 +234,10 @@ def test_workbooks_keep_their_types(write_export: WriteExport, tmp_path: Path) -
     )
     frame.to_excel(tmp_path / "opportunities.xlsx", sheet_name="opportunities", index=False)
     deals = read(tmp_path / "opportunities.xlsx").opportunities
+    named_by_its_file = tmp_path / "saved" / "Opportunities.xlsx"
+    named_by_its_file.parent.mkdir()
+    frame.to_excel(named_by_its_file, sheet_name="Sheet1", index=False)
+    pd.testing.assert_frame_equal(read(named_by_its_file).opportunities, deals)
     assert deals["opportunity_id"].tolist() == ["1", "2", "3"]
     assert deals["created"].iloc[0] == pd.Timestamp(2026, 1, 5)
     assert deals["closed"].iloc[0] == pd.Timestamp(2026, 2, 20)
@@ -282,6 +286,44 @@ def test_dated_rates_hold_from_their_day_and_a_day_without_one_is_rejected(
     assert found(tables, "no exchange rate for the day") == [("rejected", 3, "amount", "USD on 2026-03-01")]
     counts = tables.quality.counts.iloc[0]
     assert (counts["read"], counts["kept"], counts["rejected"]) == (4, 3, 1)
+
+
+def test_lost_deals_need_no_rate_since_their_amounts_count_nowhere(imported: Reader, tmp_path: Path) -> None:
+    """A rejected loss would make the win rate too high."""
+    lost = MIXED.replace(
+        "D4,u1,D,x,Lost,2026-01-10,2026-03-01,", "D4,u1,D,x,Lost,2026-01-10,2026-03-01,5 USD"
+    )
+    path = tmp_path / "rates.csv"
+    path.write_text("currency,rate,from\nPLN,0.2,\nUSD,0.9,2026-03-01\n")
+    early = lost.replace("D4,u1,D,x,Lost,2026-01-10,2026-03-01", "D4,u1,D,x,Lost,2026-01-10,2026-02-28")
+    tables = imported({"deals.csv": early}, more=MONEY, currency="EUR", rates=read_rates(path))
+    assert tables.opportunities["opportunity_id"].tolist() == ["D1", "D2", "D3", "D4"]
+    assert tables.opportunities["amount"].tolist()[:3] == [200.0, 180.0, 100.0]
+    only_lost = lost.replace("200 USD", "200")
+    tables = imported({"deals.csv": only_lost}, more=MONEY)
+    assert (tables.currency, len(tables.opportunities)) == ("PLN", 4)
+
+
+def test_a_map_that_names_another_currency_is_refused_with_what_to_write(imported: Reader) -> None:
+    with pytest.raises(DataError, match="write 'currency: PLN' in a copy of it"):
+        imported({"deals.csv": DEALS}, more="currency: EUR", currency="PLN")
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Closed – Won (partner)", "won"),
+        ("Zakończone sukcesem", "won"),
+        ("Not won", "lost"),
+        ("Zakończone niepowodzeniem", "lost"),
+        ("Нереализовано", "lost"),
+        ("Zakończone", "open"),
+    ],
+)
+def test_an_unlisted_stage_is_won_only_if_its_words_say_so(imported: Reader, word: str, status: str) -> None:
+    export = DEALS.replace("Talk,2026-03-01,,", f"{word},2026-03-01,2026-03-02,")
+    deals = imported({"deals.csv": export}, more="other_stages: by words").opportunities
+    assert deals.set_index("opportunity_id")["status"]["D3"] == status
 
 
 def test_the_only_currency_of_an_export_is_that_of_reports(imported: Reader) -> None:
@@ -347,6 +389,28 @@ def test_personal_data_become_a_word_unless_asked_for(write_export: WriteExport)
     assert not [text for text in PERSONAL if text in everything]
     kept = read(folder, personal_data=True)
     assert kept.leads["phone"].tolist() == ["+48 600 100 200", None]
+
+
+def test_cells_shifted_to_the_side_give_nobody_away(write_export: WriteExport) -> None:
+    """A contact under the header of a day or an amount is a fault to list, and still a contact."""
+    deals = (
+        "opportunity_id,rep,stage,created,closed,amount,Contact person\n"
+        "D1,Rep Alpha,won,2026-01-05,2026-02-20,5,x\n"
+        "D2,Rep Alpha,won,anna@firm.example,2026-02-20,5,x\n"
+        "D3,Rep Alpha,won,2026-01-05,2026-02-20,5,x,Anna Contact\n"
+    )
+    leads = (
+        "lead_id,created,source,contact\nL1,2026-01-02,web,Anna Contact\nL2,Anna Contact,2026-01-02,web\n"
+        "L3,2026-02-31,web,\n"
+    )
+    tables = read(write_export({"opportunities.csv": deals, "leads.csv": leads}))
+    assert found(tables, "date not readable") == [
+        ("rejected", 3, "created", "given"),
+        ("rejected", 3, "created", "given"),
+        ("rejected", 4, "created", "2026-02-31"),
+    ]
+    assert found(tables, "malformed record") == [("rejected", 4, "record", "8 fields instead of 7")]
+    assert "Anna" not in tables.quality.issues.to_csv() + "".join(tables.quality.notes)
 
 
 def test_evidence_comes_from_fields_of_the_deals(imported: Reader) -> None:

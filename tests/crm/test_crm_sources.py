@@ -383,6 +383,7 @@ def encrypted() -> bytes:
         ("d.parquet", b"", r"d\.parquet: damaged, cut off, or no Parquet"),
         ("d.csv.gz", b"\x1f\x8b", r"d\.csv\.gz' ends in '\.gz'; what can be read ends in '\.csv'"),
     ],
+    ids=lambda value: "bytes" if isinstance(value, bytes) else None,  # archives hold the time of making
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(put: Put, name: str, content: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):

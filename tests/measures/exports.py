@@ -59,7 +59,11 @@ def random_export(seed: int, *, deals: int = 400, starts: int = 1, as_of: date =
         "status": status,
         "created": np.where(blank & (status == "open"), np.datetime64("NaT"), created),
         "closed": np.where(status == "open", np.datetime64("NaT"), closed),
-        "expected_close": np.where(rng.random(deals) < 0.3, np.datetime64("NaT"), closed - 10),
+        "expected_close": np.where(
+            np.arange(deals) % 7 == 0,
+            last,  # due on the day of the export: not late yet
+            np.where(rng.random(deals) < 0.3, np.datetime64("NaT"), closed - 10),
+        ),
         "amount": np.where((status == "lost") | (blank & (status == "open")), np.nan, amount),
         "list_price": np.where(rng.random(deals) < 0.2, np.nan, np.round(amount * 1.1)),
         "row": np.arange(2, deals + 2),

@@ -64,6 +64,48 @@ def test_life_tables_of_many_groups_agree_with_lifelines_one_by_one(late_entry: 
             assert (low[each], high[each]) == pytest.approx((wilson.low, wilson.high), abs=0.005)
 
 
+def test_who_leaves_later_than_all_seen_from_the_start_adds_nothing_to_how_sure_a_share_is() -> None:
+    """One deal moves on young; thirty come into view old: their exits must not pass for evidence of one."""
+    ages = np.array([3, *range(50, 80)])
+    first = np.array([0, *[40] * 30])
+    ended = np.array([MOVED_ON, *[LOST] * 30])
+    table = life_table(np.zeros(31, dtype=int), first, ages, ended, 1)
+    share, low, high = (float(part[0]) for part in table.moved_on())
+    wanted = measures.share_estimate(1, 1)
+    assert (share, low, high) == pytest.approx((wanted.value, wanted.low, wanted.high))
+    assert (table.exits().tolist(), table.cut_off().tolist()) == ([1.0], [30.0])
+
+
+@pytest.mark.parametrize(("left", "known"), [(1, False), (3, False), (4, True)])
+def test_few_stays_have_a_median_but_no_interval(left: int, known: bool) -> None:
+    none = np.zeros(left, dtype=int)
+    value, low, high = life_table(none, none, np.arange(left) + 5, none + MOVED_ON, 1).quantile(0.5)
+    assert np.isfinite(value).all()
+    assert np.isfinite([low[0], high[0]]).tolist() == [known, known]
+
+
+def test_a_quarter_that_has_just_begun_has_stage_times() -> None:
+    """Deals seen from the start are gone before older ones come into view: the curve ends there."""
+    base = random_export(1, deals=12, as_of=date(2026, 4, 3))
+    created = pd.to_datetime(["2026-04-01"] * 2 + ["2026-01-05"] * 10)
+    closed = pd.to_datetime(["2026-04-02"] * 2 + ["2026-04-03"] * 5 + [None] * 5)
+    status = np.where(closed.isna(), "open", "lost")
+    opportunities = base.opportunities.assign(
+        created=created, closed=closed, status=status, stage=np.where(closed.isna(), "cold", "lost"),
+        amount=np.nan,
+    )  # fmt: skip
+    history = pd.DataFrame(
+        {"opportunity_id": opportunities["opportunity_id"], "stage": "cold", "entered": created}
+    )
+    tables = replace(base, opportunities=opportunities, stage_history=history)
+    times = measures.stage_times(tables, quarter=Quarter(2026, 2)).set_index("stage").loc["cold"]
+    assert (times["lost"], times["stays"], times["median_days"]) == (7, 2, 1.0)
+    curve = measures.stage_survival(tables, quarter=Quarter(2026, 2))
+    assert curve[["days", "still_there"]].to_numpy().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    note = measures.measure("stage_days", tables, quarter=Quarter(2026, 2), by="stage")["note"].iloc[0]
+    assert "5 more left later than all who were seen from the start: not counted" in note
+
+
 def test_the_table_by_stage_agrees_with_the_catalogue(example: crm.Tables) -> None:
     for quarter in (None, measures.available_quarters(example)[-1]):
         times = measures.stage_times(example, quarter=quarter).set_index("stage")
