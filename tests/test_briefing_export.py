@@ -106,6 +106,10 @@ def test_a_stage_history_comes_from_the_ledger(client: Path) -> None:
     assert second.changes is not None
     assert second.changes.table["kind"].tolist() == ["won"]
     assert "D3" in second.text or "EUR 100" in second.text
+    with pytest.raises(DataError, match="no snapshot of 2020-01-01"):
+        take_snapshot(
+            str(client / "first.yaml"), ledger=str(ledger), taken_on="2026-03-19", since="2020-01-01"
+        )
     again = take_snapshot(str(client / "first.yaml"), ledger=str(ledger), taken_on="2026-03-12")
     assert again.recorded.outcome == "unchanged"
     tables = read_export(str(client / "crm.yaml"))

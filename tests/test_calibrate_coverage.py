@@ -13,8 +13,8 @@ from salessim.calibrate import calibrate, posterior_check
 
 #: Companies without season and growth, and with them.
 STEADY, MOVING = 200, 100
-#: Most that a share of so many companies may be off by chance, in standard errors. Intervals that are a fifth too
-#: narrow hold 71 %, and eight of the eleven kinds of them fall below.
+#: Most that a share of so many companies may be off by chance, in standard errors. Intervals that are a fifth
+#: too narrow hold 71 %, and eight of their eleven kinds fall below what is allowed.
 MOST = 1.0
 
 

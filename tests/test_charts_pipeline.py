@@ -72,7 +72,8 @@ def test_titles_state_the_finding() -> None:
         "curves": "Half of the deals leave ‘cold’ within 7 days; fewer than half have left ‘warm’",
         "cohorts": "3.0 % of the leads of settled months were won; "
         "1 month is not settled yet and still rises",
-        "largest": "The 5 largest deals hold 90 % of the open value, which is spread as over 4.2 equal deals",
+        "largest": "The 5 largest deals hold 90 % of the open value, "
+        "which is spread as if over 4.2 deals of equal size",
     }
 
 

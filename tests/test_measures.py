@@ -479,6 +479,12 @@ def test_customer_lifetime_value_is_revenue_to_date() -> None:
     assert "1 deal won without a known account left out" in row["note"]
 
 
+def test_a_quota_that_is_met_to_the_cent_is_attained() -> None:
+    deals = [won("2026-02-01", 60.0, rep="Ada"), won("2026-03-31", 40.0, rep="Ada")]
+    quotas = [{"rep": "Ada", "period": "2026Q1", "quota": 100.0}]
+    assert one("share_attaining", export(deals, quotas=quotas), Q1)["value"] == 1.0
+
+
 def test_attainment_of_reps_and_of_the_team() -> None:
     quotas = [
         {"rep": rep, "period": period, "quota": quota}

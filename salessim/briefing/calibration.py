@@ -202,9 +202,8 @@ def check_table(briefing: Briefing, check: PosteriorCheck) -> str:
         for measure in measures:
             number = actual[quarter, measure]
             cells.append(briefing.money(number) if measure == "bookings" else formats.count(number))
-            cells.append(
-                " · ".join(_place(places.get((quarter, measure, view), math.nan)) for view in _VIEWS)
-            )
+            both = " · ".join(_place(places.get((quarter, measure, view), math.nan)) for view in _VIEWS)
+            cells.append(both.replace(" ", "\N{NO-BREAK SPACE}"))
         rows.append(cells)
     header = ["quarter"]
     for measure in measures:

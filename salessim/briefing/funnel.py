@@ -56,10 +56,11 @@ def sources_table(briefing: Briefing) -> str:
         "deals won": "won_count",
         "won value": "won_value",
         "won of closed": "win_rate_closed",
-        "median deal": "median_deal_size",
     }
     if not tables.leads.empty:
-        columns = {"leads": "leads", "lead to MQL": "lead_to_mql", "MQL to SQL": "mql_to_sql"} | columns
+        columns = {"leads": "leads"} | columns | {"won per lead": "value_per_lead"}
+    else:
+        columns |= {"median deal": "median_deal_size"}
     found = {
         label: measures.measure(name, tables, by="source").set_index("source")
         for label, name in columns.items()
@@ -216,8 +217,7 @@ def cohorts_table(briefing: Briefing) -> str:
         interval = formats.span(row["lead_to_won_low"], row["lead_to_won_high"], "share")
         waiting = formats.count(row["can_still_win"]) if row["can_still_win"] else "settled"
         group = f"{row['quarter']} {row['source']}" if by else row["quarter"]
-        value = formats.money(row["value_per_lead"], briefing.currency, short=True)
-        rows.append([group, formats.count(row["leads"]), *shares, interval, value, waiting])
+        rows.append([group, formats.count(row["leads"]), *shares, interval, waiting])
     header = ["leads of", "leads", "to MQL", "MQL to SQL", "SQL to opp.", "opp. to won", "lead to won"]
-    header += [f"{formats.percent(measures.LEVEL)} interval", "won per lead", "can still win"]
+    header += [f"{formats.percent(measures.LEVEL)} interval", "can still win"]
     return formats.table(header, rows)

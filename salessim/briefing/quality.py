@@ -286,23 +286,21 @@ def contracts_table(tables: Tables, *, contracts: Sequence[Contract] = DEFAULT_C
     for part in parts:
         for group, own in part.groupby("group", sort=False):
             by_stage = {row["stage"]: row for row in own.to_dict("records")}
-            cells: list[object] = [group]
-            for stage in stages:
-                cells += _kept(by_stage.get(stage))
-            rows.append(cells)
+            kept = [cell for stage in stages for cell in _kept(by_stage.get(stage))]
+            lacking = by_stage.get(stages[0], {}).get("most_missing") or formats.MISSING
+            rows.append([group, *kept, str(lacking).replace("_", " ")])
     interval = f"{formats.percent(LEVEL)} interval"
-    header = [name for stage in stages for name in (f"{stage} kept", interval, "most often missing")]
-    return formats.table(["source or rep", *header], rows)
+    header = [name for stage in stages for name in (f"{stage} kept", interval)]
+    return formats.table(["source or rep", *header, f"{stages[0]} lacks most"], rows)
 
 
 def _kept(row: Mapping[Hashable, Any] | None) -> list[str]:
-    """How many leads of a group keep a contract, its interval and the field that is missing most often."""
+    """Share of the leads of a group that keep a contract, and its interval."""
     if row is None:
-        return [formats.MISSING] * 3
+        return [formats.MISSING] * 2
     return [
         f"{formats.percent(row['share'])} of {formats.count(row['n'])}",
-        formats.span(row["low"], row["high"], "share"),
-        (row["most_missing"] or formats.MISSING).replace("_", " "),
+        f"{formats.percent(row['low'])} to {formats.percent(row['high'])}",
     ]
 
 

@@ -278,8 +278,7 @@ def requalification_deals(found: Audit, *, most: int = _MOST) -> str:
         return "No open deal claims more than is evidenced."
     rows = [
         [
-            _named(row),
-            row["rep"],
+            f"{_named(row)}, {row['rep']}",
             _amount(found, row),
             f"{row['claimed_stage']} → {row['evidenced_stage']}",
             row["why"],
@@ -289,8 +288,7 @@ def requalification_deals(found: Audit, *, most: int = _MOST) -> str:
         for row in deals.head(most).to_dict("records")
     ]
     header = [
-        "deal",
-        "rep",
+        "deal, rep",
         "amount",
         "claimed → evidenced",
         "what is missing",

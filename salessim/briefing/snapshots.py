@@ -48,6 +48,8 @@ def take_snapshot(
         raise ParameterError("ledger is empty; name a file such as snapshots.sqlite, or a database URL")
     taken = day("taken_on", taken_on)
     earlier = day("since", since)
+    if earlier is not None:
+        ledgers.snapshot(ledger, earlier)  # a day that is not there is refused before anything is written
     # the day of an export decides what is late in it, so it is read as of the day on which it was taken
     tables = read_export(crm_source, column_map=column_map, as_of=taken_on, base=scenario_of(crm_source))
     recorded = ledgers.record(ledger, tables, taken_on=taken)

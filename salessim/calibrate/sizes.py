@@ -94,9 +94,10 @@ def deal_size_of(segment: str, won: FloatArray, notes: Notes) -> SizeLaw:
         cv_limits = _observed_cv_limits(won)
         size, note = _observed(won), "observed amounts (a lognormal law does not fit)"
         if _skewness(won) > MOST_SKEWNESS * math.sqrt(n):
+            part = percent(float(won.max() / won.sum()))
             notes.warnings.append(
-                f"segment '{segment}': the largest of {n:,} won deals makes {percent(won.max() / won.sum())} of "
-                "their value: the mean deal size rests on a few deals, and is less sure than its interval says"
+                f"segment '{segment}': the largest of {n:,} won deals makes {part} of their value: the mean "
+                "deal size rests on a few deals, and is less sure than its interval says"
             )
         spread = math.nan
     notes.parameters.append(Parameter("mean deal size", segment, mean, *limits, n, "money", note))

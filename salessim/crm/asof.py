@@ -24,13 +24,16 @@ def as_seen_on(tables: Tables, day: date) -> Tables:
     Amounts, owners and next steps are today's: a CRM export does not tell their past.
 
     Raises:
-        DataError: where the day lies after the day of the export.
+        DataError: where the day lies after the day of the export, or before its first deal.
     """
     if day > tables.as_of:
         raise DataError(f"as of {day}: the export was taken on {tables.as_of} and cannot tell of later days")
     if day == tables.as_of:
         return tables
     last = pd.Timestamp(day)
+    first = tables.opportunities["created"].min()
+    if last < first:
+        raise DataError(f"as of {day}: the first deal of the export was created on {first.date()}")
 
     def until(frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame[frame[column].isna() | (frame[column] <= last)]

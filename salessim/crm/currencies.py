@@ -188,12 +188,20 @@ def reporting_currency(found: Mapping[str, int], *, asked: str | None, of_map: s
         "Give exchange rates (what one unit is worth in the currency of reports): a CSV file with the "
         "columns currency, rate and, if they change, from; or exchange_rates in the scenario"
     )
+    odd = sorted(word for word in found if not _is_code(word))
+    explain = (
+        f" What {listed(odd)} stands for is said under 'currency_words' in the column map." if odd else ""
+    )
     if chosen is None:
         if len(found) > 1:
+            codes = sorted(set(found) - set(odd))
+            one_of = f", one of {listed(codes)}" if codes else ""
             raise DataError(
                 f"amounts are in several currencies ({counts}) and cannot be added; say which one reports "
-                f"are in (currency, one of {listed(sorted(found))}). {how}"
+                f"are in (currency{one_of}). {how}.{explain}"
             )
+        if odd:
+            raise DataError(f"amounts are in {listed(odd)}, which is no currency code such as EUR.{explain}")
         return next(iter(found), NO_CURRENCY)
     for currency, rate in zip(rates.table["currency"], rates.table["rate"], strict=True):
         if currency == chosen and rate != 1:
@@ -203,10 +211,6 @@ def reporting_currency(found: Mapping[str, int], *, asked: str | None, of_map: s
             )
     lacking = sorted(set(found) - {chosen, *rates.currencies})
     if lacking:
-        odd = [word for word in lacking if not _is_code(word)]
-        explain = (
-            f" What {listed(odd)} stands for is said under 'currency_words' in the column map." if odd else ""
-        )
         if of_map in lacking:
             explain += (
                 f" The column map says that amounts are in {of_map} unless they name a currency; if they are "

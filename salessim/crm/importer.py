@@ -159,8 +159,8 @@ def _in_one_currency(
             batch.rows["currency"] = currencies
             blank = int((currencies.isna() & _counted_money(batch)["amount"].notna()).sum())
             if blank and currencies.notna().any():
-                amounts = "1 amount of a deal names" if blank == 1 else f"{blank:,} amounts of deals name"
-                notes.append(f"{amounts} no currency and count as {of_map or chosen}.")
+                amounts = "amount of a deal names" if blank == 1 else "amounts of deals name"
+                notes.append(f"{blank:,} {amounts} no currency: taken as {of_map or chosen}.")
         own = currencies.fillna(of_map or chosen)
         for code in sorted(set(own.unique()) - {chosen}):
             notes += _converted(batch, own.index[own == code], code, chosen, rates, day)

@@ -54,9 +54,13 @@ def write_tables(
         raise ParameterError(f"kind is {kind!r}; it must be 'csv' or 'parquet'")
     target = Path(folder).expanduser().resolve()
     there = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    if there and not (replace and MAP_FILE in there):
-        advice = "say that it may be replaced" if MAP_FILE in there else "name a new or an empty folder"
-        raise WorkspaceError(f"{target}: is not empty ({listed(there, most=5)}) and is left alone; {advice}")
+    own = {MAP_FILE, *(f"{name}.{ending}" for name in SPECS for ending in ("csv", "parquet"))}
+    strange = [name for name in there if name not in own]
+    if there and (strange or not (replace and MAP_FILE in there)):
+        ours = MAP_FILE in there and not strange
+        advice = "say that it may be replaced (--replace)" if ours else "name a new or an empty folder"
+        found = listed(strange or there, most=5)
+        raise WorkspaceError(f"{target}: is not empty ({found}) and is left alone; {advice}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:

@@ -81,3 +81,8 @@ def test_on_real_data_closed_quarters_stay_as_they_were(real_data: Path) -> None
     won = then[then["status"] == "won"]
     assert len(won) == 531 + 1_254
     assert won["amount"].sum() == 1_134_672 + 3_086_111
+
+
+def test_a_day_before_the_first_deal_is_refused() -> None:
+    with pytest.raises(DataError, match="the first deal of the export was created on"):
+        as_seen_on(read(example_crm()), date(1990, 1, 1))

@@ -309,6 +309,16 @@ def test_a_map_that_names_another_currency_is_refused_with_what_to_write(importe
         imported({"deals.csv": DEALS}, more="currency: EUR", currency="PLN")
 
 
+def test_a_word_that_is_no_currency_is_asked_for_whatever_else_is_there(imported: Reader) -> None:
+    lines = [f"{line},{word}" for line, word in zip(DEALS.splitlines(), ["Cur", "£", "", ""], strict=True)]
+    column = {"amount: Amount}": "amount: Amount, currency: Cur}"}
+    with pytest.raises(DataError, match=r"amounts are in '£'.* 'currency_words' in the column map"):
+        imported({"deals.csv": "\n".join(lines)}, changes=column)
+    lines[3] = lines[3] + "GBP"
+    with pytest.raises(DataError, match=r"one of 'GBP'\).* What '£' stands for"):
+        imported({"deals.csv": "\n".join(lines)}, changes=column)
+
+
 @pytest.mark.parametrize(
     ("word", "status"),
     [

@@ -56,6 +56,10 @@ def test_an_earlier_import_is_replaced_only_when_that_is_said(example: Tables, t
     write_tables(example, target, kind="parquet", replace=True)
     assert not (target / "opportunities.csv").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["clean"]  # no scratch folder stays behind
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(WorkspaceError, match=r"is not empty \('notes.txt'\) and is left alone"):
+        write_tables(example, target, replace=True)
+    assert (target / "notes.txt").read_text() == "mine"
 
 
 def test_texts_that_a_spreadsheet_would_run_get_an_apostrophe(tmp_path: Path) -> None:

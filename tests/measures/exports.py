@@ -41,6 +41,10 @@ def random_export(seed: int, *, deals: int = 400, starts: int = 1, as_of: date =
     last = np.datetime64(as_of, "D")
     created = days(deals, "2024-07-01", 720)
     cycle = rng.integers(0, 150, deals)
+    # a first or last day of a quarter is where a day too many or too few shows
+    edges = np.array(["2025-12-31", "2026-01-01", "2026-03-31", "2026-04-01"], dtype="datetime64[D]")
+    created[:32] = np.resize(edges, 32)[: len(created[:32])]
+    cycle[:16] = 0
     closed = created + np.where(rng.random(deals) < 0.05, 3000, cycle)  # some are never closed
     status = np.where(closed > last, "open", np.where(rng.random(deals) < 0.45, "won", "lost"))
     reach = np.where(status == "won", 3, rng.integers(1, 4, deals))

@@ -128,7 +128,7 @@ def test_slipped_deals_are_overdue_or_were_moved_later() -> None:
     tables = random_export(4)
     deals = tables.opportunities
     overdue = deals[(deals["status"] == "open") & (deals["expected_close"] < pd.Timestamp(tables.as_of))]
-    ahead = deals[(deals["status"] == "open") & (deals["expected_close"] > pd.Timestamp(tables.as_of))]
+    ahead = deals[(deals["status"] == "open") & (deals["expected_close"] >= pd.Timestamp(tables.as_of))]
     found = measures.slipped_deals(tables)
     assert set(found["opportunity_id"]) == set(overdue["opportunity_id"])
     assert found["days_overdue"].is_monotonic_decreasing

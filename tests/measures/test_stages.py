@@ -88,7 +88,7 @@ def test_a_quarter_that_has_just_begun_has_stage_times() -> None:
     """Deals seen from the start are gone before older ones come into view: the curve ends there."""
     base = random_export(1, deals=12, as_of=date(2026, 4, 3))
     created = pd.to_datetime(["2026-04-01"] * 2 + ["2026-01-05"] * 10)
-    closed = pd.to_datetime(["2026-04-02"] * 2 + ["2026-04-03"] * 5 + [None] * 5)
+    closed = pd.to_datetime(["2026-04-02"] * 2 + ["2026-04-03"] * 5 + [""] * 5)
     status = np.where(closed.isna(), "open", "lost")
     opportunities = base.opportunities.assign(
         created=created, closed=closed, status=status, stage=np.where(closed.isna(), "cold", "lost"),
