@@ -101,7 +101,10 @@ def test_notes_say_what_is_used_and_what_is_assumed(report: Briefing) -> None:
     evidence = report.calibration.evidence
     furthest = (evidence.skills["pooled"] - evidence.skills["raw"]).abs().idxmax()
     assert f"towards the team: {evidence.skills['rep'][furthest]}, from" in briefing.skills_note(report)
-    assert f"p = {evidence.sizes['p_value'][0]:.3f}, refused below 5 %" in briefing.sizes_table(report)
+    chance = f"{evidence.sizes['p_value'][0]:.1%}".replace("%", " %")
+    assert f"this much in {chance} of cases (Lilliefors' test; refused below 5 %)" in briefing.sizes_table(
+        report
+    )
     website = evidence.sources.query("segment == 'SMB' and source == 'website'").iloc[0]
     row = f"| SMB | website | inbound (as the scenario writes) | {website['deals']} |"
     assert row in briefing.source_effects_table(report)

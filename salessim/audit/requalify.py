@@ -362,7 +362,7 @@ def _dead(tables: Tables, age: Floats) -> tuple[npt.NDArray[np.bool_], float, np
     left = np.full(len(age), np.timedelta64("NaT", "D"))
     if len(took) < _FEW_CLOSED:
         return np.zeros(len(age), dtype=bool), float("nan"), left
-    limit = float(np.ceil(took.quantile(_NEARLY_ALL)))
+    limit = float(took.quantile(_NEARLY_ALL, interpolation="higher"))
     known = np.isfinite(age)
     left[known] = (limit - age[known]).astype("timedelta64[D]")
     return age > limit, limit, left
@@ -370,9 +370,10 @@ def _dead(tables: Tables, age: Floats) -> tuple[npt.NDArray[np.bool_], float, np
 
 def _amounts(tables: Tables, deals: pd.DataFrame, scenario: Scenario) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Amounts of the open deals, and which of them are the segment's average."""
-    won = tables.opportunities.loc[tables.opportunities["status"] == "won", "amount"]
-    overall = float(won.mean()) if len(won) else 0.0
-    typical = {segment.name: segment.deal_size.moments()[0] for segment in scenario.segments}
+    won = tables.opportunities[tables.opportunities["status"] == "won"]
+    expected = pd.Series({part.name: part.deal_size.moments()[0] for part in scenario.segments}, dtype=float)
+    typical = won.groupby("segment")["amount"].mean().combine_first(expected)
+    overall = float(won["amount"].mean()) if won["amount"].notna().any() else float(expected.mean())
     given = deals["amount"].to_numpy(dtype=np.float64)
     stand_in = deals["segment"].map(typical).fillna(overall).to_numpy(dtype=np.float64)
     missing = np.isnan(given)

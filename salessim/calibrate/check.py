@@ -9,6 +9,7 @@ that are open to this day and a written scenario are today's, since an export do
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,7 @@ def posterior_check(
     rows, left_out = [], []
     for quarter in chosen:
         actual = _actual(tables, quarter)
-        seen = as_seen_on(tables, quarter.shift(-1).end)
+        seen = _seen_on(tables, quarter.shift(-1).end)
         worlds: dict[str, Scenario | str] = {
             "in-sample": _past(found, seen, quarter), "back-test": _foreseen(seen, quarter, base)
         }  # fmt: skip
@@ -104,6 +105,14 @@ def posterior_check(
                 rows.append([str(quarter), measure, view, *figures])
     columns = ["quarter", "measure", "view", "p10", "p50", "p90", "actual", "percentile", "inside"]
     return PosteriorCheck(pd.DataFrame(rows, columns=columns), tuple(left_out))
+
+
+def _seen_on(tables: Tables, day: date) -> Tables:
+    """The export as of an earlier day; without a deal where that lies before the first one."""
+    if (tables.opportunities["created"] <= pd.Timestamp(day)).any():
+        return as_seen_on(tables, day)
+    none = {name: getattr(tables, name).iloc[:0] for name in ("opportunities", "stage_history", "evidence")}
+    return replace(tables, as_of=day, **none)
 
 
 def _actual(tables: Tables, quarter: Quarter) -> dict[str, float]:

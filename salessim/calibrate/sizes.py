@@ -106,8 +106,15 @@ def deal_size_of(segment: str, won: FloatArray, notes: Notes) -> SizeLaw:
         notes.warnings.append(f"segment '{segment}': deal size from {n} won deals only")
     verdict = note
     if math.isfinite(chance):
-        found = f"p = {chance:.3f}" if chance > LEAST_TABLED else f"p at most {LEAST_TABLED}"
-        verdict += f"; Lilliefors' test on the logarithms: {found}, refused below {percent(REFUSED)}"
+        found = (
+            f"{percent(chance, digits=1)}"
+            if chance > LEAST_TABLED
+            else f"at most {percent(LEAST_TABLED, digits=1)}"
+        )
+        verdict += (
+            f": amounts that follow such a law differ from it this much in {found} of cases (Lilliefors' "
+            f"test; refused below {percent(REFUSED)})"
+        )
     return SizeLaw(segment, size, n, spread, chance, verdict)
 
 

@@ -48,7 +48,7 @@ for command in (
 
 @app.command()
 def report(
-    crm: Annotated[str, typer.Option(help="Folder of the CRM export, or 'example'.")] = "",
+    crm: Annotated[str, typer.Option(help="CRM export (folder, file, URL, crm.yaml) or 'example'.")] = "",
     quarter: Annotated[str, typer.Option(help="Quarter that is reported, such as 2017Q3.")] = "",
     out: Annotated[str, typer.Option(help="Folder of the finished report.")] = "",
     report: Annotated[str, typer.Option(help="Report file; left out: report.yaml if it is here.")] = "",

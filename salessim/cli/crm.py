@@ -80,7 +80,8 @@ def measures(
     by: Annotated[
         str,
         typer.Option(
-            help="quarter, rep, manager, region, segment, source, product, account; several with commas."
+            help="quarter, month, rep, manager, region, segment, source, product, account or stage; "
+            "several with commas."
         ),
     ] = "",
     field: Annotated[bool, typer.Option("--field", help="Show graded figures of the field beside.")] = False,

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 #: Days outside are typing errors or stand for "never" (0001-01-01, 9999-12-31); they are not read as dates.
-FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 12, 31)
+FIRST_DAY, LAST_DAY = date(1950, 1, 1), date(2200, 12, 31)
 # A spreadsheet counts days from here. Numbers beyond these bounds (1954 to 2119) are years or something else.
 _SERIAL_ORIGIN, _SERIALS = "1899-12-30", (20_000, 80_000)
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
@@ -149,7 +149,7 @@ def read_dates(cells: pd.Series[Any], *, formats: Sequence[str]) -> pd.Series[pd
     """Read cells as days, each by the first format that fits; NaT where none does or the cell is blank.
 
     ``ISO`` is ``2017-09-30``, optionally with a time; a time of day is cut off, not converted. Typed days go
-    straight through, numbers are days as a spreadsheet counts them. Days before 1900 or after 2200 are NaT.
+    straight through, numbers are days as a spreadsheet counts them. Days before 1950 or after 2200 are NaT.
 
     >>> cells = pd.Series(["2017-09-30T23:10:00Z", "30.9.2017", "0001-01-01"])
     >>> read_dates(cells, formats=["ISO", "%d.%m.%Y"])

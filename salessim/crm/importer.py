@@ -420,7 +420,8 @@ def _notes(
             "deal brought nothing."
         )
     for name in SPECS:
-        if name not in batches and name != "products":
+        # that leads, stage history or quotas are missing is a finding, which says what it means
+        if name not in batches and name not in ("products", "leads", "stage_history", "quotas"):
             patterns = column_map.tables[name].file if name in column_map.tables else None
             where = f" ({listed(patterns)})" if patterns else ""
             notes.append(f"The export has no table of {name.replace('_', ' ')}{where}.")

@@ -82,7 +82,8 @@ def test_absent_tables_are_there_and_empty(write_export: WriteExport) -> None:
         assert table.empty
         assert list(table.columns) == list(SPECS[name].canonical_columns)
     assert tables.reps["rep"].tolist() == ["Rep Alpha", "Rep Beta"]  # named in the deals
-    assert any("no table of leads ('leads.csv')" in note for note in tables.quality.notes)
+    assert any("no table of evidence ('evidence.csv')" in note for note in tables.quality.notes)
+    assert "leads" in tables.quality.findings["table"].tolist()
 
 
 def test_all_tables_of_the_plain_format(write_export: WriteExport) -> None:
