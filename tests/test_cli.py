@@ -112,7 +112,7 @@ def test_measures_of_a_fiscal_year() -> None:
     # from February on: 2027Q1 is February to April 2026
     result = salessim("measures", "--quarter", "2027Q1", month, "2", "--measure", "won_count")
     assert result.returncode == 0, result.stderr
-    assert "it must be 1 to 12" in refused("measures", "--quarter", "2027Q1", month, "13")
+    assert "allowed: 1 (January) to 12 (December)" in refused("measures", "--quarter", "2027Q1", month, "13")
 
 
 def test_every_answer_is_given_where_few_sell(write_export: Callable[[dict[str, str]], Path]) -> None:
